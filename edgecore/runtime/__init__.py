@@ -1,0 +1,1 @@
+"""The container runtime: a contract (`contract`), its errors, and CRI as its implementation (`cri`)."""
