@@ -243,7 +243,7 @@ class RuntimeStatus:
 
 
 class Runtime(Protocol):
-    """A container runtime. Every call may raise RuntimeGone or RuntimeBusy; stop and remove of something absent succeed."""
+    """A container runtime. Any call may raise RuntimeGone or RuntimeBusy; stopping something absent succeeds."""
 
     async def status(self) -> RuntimeStatus: ...
 

@@ -6,7 +6,7 @@ class RuntimeFault(Exception):
 
 
 class RuntimeGone(RuntimeFault):
-    """The runtime does not answer at all (not running, restarting, wrong socket). Nothing can be known until it is back."""
+    """The runtime does not answer (not running, restarting, wrong socket). Nothing can be known until it is back."""
 
 
 class RuntimeBusy(RuntimeFault):

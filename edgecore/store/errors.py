@@ -14,4 +14,4 @@ class StoreBroken(StoreError):
 
 
 class StoreFull(StoreError):
-    """A write failed because the disk is full (or read-only). Nothing was lost that had been acknowledged; try again later."""
+    """A write failed: the disk is full or read-only. Nothing acknowledged is lost; try again later."""
