@@ -167,15 +167,17 @@ class ContainerdNode:
         """Remove the node, its pods and its directory."""
         self.power_cut()
         for result in _CNI_RESULTS.glob(f"{self._network}-*"):
-            result.unlink(missing_ok=True)
+            sandbox = result.name.removeprefix(f"{self._network}-").rpartition("-")[0]
+            for path in (result, _CNI_RESULTS / f"cni-loopback-{sandbox}-lo"):
+                path.unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def import_images(self, offered: Sequence[images.Image], prefix: str = "docker.io/library") -> None:
         """Put images into the node without any registry, named *prefix*/repository:tag."""
         tar = self.directory / "import.tar"
         tar.write_bytes(images.archive(offered, prefix))
-        command = ["ctr", "--address", self.socket, "--namespace", "k8s.io", "images", "import", tar]
-        subprocess.run(command, check=True, capture_output=True)
+        ctr = ["ctr", "--address", str(self.socket), "--namespace", "k8s.io"]
+        subprocess.run([*ctr, "images", "import", str(tar)], check=True, capture_output=True)
         tar.unlink()
         names = [f"{prefix}/{image.repository}:{tag}" for image in offered for tag in image.tags]
         # CRI learns of them from containerd's events, a moment later.

@@ -16,8 +16,8 @@ _READY = (b"\x0a\x0cRuntimeReady\x10\x01", b"\x0a\x0cNetworkReady\x10\x01")  # c
 def call(socket: Path, method: str, request: bytes = b"", deadline: float = 30.0) -> bytes:
     """The answer to ``Service/Method`` of package runtime.v1; grpc.RpcError if the runtime refuses."""
     with grpc.insecure_channel(f"unix://{socket}") as channel:
-        # Bytes pass through: no generated code, no serialiser.
-        answer: bytes = channel.unary_unary(f"/runtime.v1.{method}")(request, timeout=deadline)
+        send = channel.unary_unary(f"/runtime.v1.{method}", bytes, bytes)  # no generated code: bytes pass through
+        answer: bytes = send(request, timeout=deadline)
         return answer
 
 

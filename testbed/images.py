@@ -17,7 +17,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -89,8 +89,8 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def build(repository: str, tags: Sequence[str], files: Mapping[str, Entry], **config: Any) -> Image:
-    """An image of *files*, by path without leading slash; *config* is the config section as the OCI image spec names it."""
+def build(repository: str, tags: Sequence[str], files: Mapping[str, Entry], **config: object) -> Image:
+    """An image of *files*, by path without leading slash; *config* as the OCI image specification names it."""
     tar = _layer(files)
     layer = gzip.compress(tar, 6, mtime=0)
     machine = platform.machine()
@@ -228,7 +228,7 @@ def _link(target: str) -> Entry:
 _DIRECTORY = Entry("directory")
 
 
-def _descriptor(media_type: str, blob: bytes) -> dict[str, Any]:
+def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
     return {"mediaType": media_type, "digest": digest_of(blob), "size": len(blob)}
 
 
