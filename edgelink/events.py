@@ -55,7 +55,7 @@ class ObjectGone:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InSync:
-    """Edge: what it has is now what the cloud wants. Cloud: the edge has acknowledged all of the first difference."""
+    """Edge: the cloud has sent all it wants here, as of this session's start."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

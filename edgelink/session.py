@@ -72,7 +72,7 @@ class CloudSession(Session, Protocol):
         """Tell the edge to forget this object; replaces a waiting ``want``."""
 
     def synced(self) -> None:
-        """The first difference has been handed over in full; `InSync` follows when the edge has it."""
+        """The first difference has been handed over in full; the edge learns it after the last of it."""
 
     def acknowledge(self, report: Report) -> None:
         """The API server took this revision, or the object is gone for good."""

@@ -1,0 +1,1 @@
+"""The native dialect: protobuf frames, inventory difference, windowed delivery, acknowledge after commit."""
