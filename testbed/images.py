@@ -1,7 +1,8 @@
 """Tiny container images, built from local files with nothing but the standard library.
 
-Owns: the bytes of an OCI image (one gzip layer, config, manifest) and the images the testbed offers. The same inputs
-give the same digests. Knows nothing of registries or runtimes: `registry` serves images, `containerd` imports them.
+Owns: the bytes of an OCI image (gzip layers, config, manifest) and the images the testbed offers: busybox, and what
+adds one small layer to it. The same inputs give the same digests. Knows nothing of registries or runtimes: `registry`
+serves images, `containerd` imports them.
 """
 
 import functools
@@ -89,17 +90,17 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def build(repository: str, tags: Sequence[str], files: Mapping[str, Entry], **config: object) -> Image:
-    """An image of *files*, by path without leading slash; *config* as the OCI image specification names it."""
-    tar = _layer(files)
-    layer = gzip.compress(tar, 6, mtime=0)
+def build(repository: str, tags: Sequence[str], *layers: Mapping[str, Entry], **config: object) -> Image:
+    """An image of *layers*, each by path without leading slash; *config* as the OCI image specification names it."""
+    tars = [_tar(layer) for layer in layers]
+    packed = [_pack(tar) for tar in tars]
     machine = platform.machine()
     config_blob = _json(
         {
             "architecture": _MACHINES.get(machine, machine),
             "os": "linux",
             "config": {"Env": [_PATH], "WorkingDir": "/"} | config,
-            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar)]},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar) for tar in tars]},
         }
     )
     manifest = _json(
@@ -107,35 +108,33 @@ def build(repository: str, tags: Sequence[str], files: Mapping[str, Entry], **co
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": _descriptor(CONFIG_TYPE, config_blob),
-            "layers": [_descriptor(LAYER_TYPE, layer)],
+            "layers": [_descriptor(LAYER_TYPE, layer) for layer in packed],
         }
     )
-    return Image(repository, tuple(tags), manifest, {digest_of(blob): blob for blob in (config_blob, layer)})
+    return Image(repository, tuple(tags), manifest, {digest_of(blob): blob for blob in (config_blob, *packed)})
 
 
+@functools.cache
 def pause() -> Image:
     """The sandbox image: waits, reaps, stops at once."""
-    files = {"bin/busybox": _busybox(), "bin/sh": _link("busybox"), "bin/sleep": _link("busybox")}
-    return build(
-        "pause",
-        ["3.9"],
-        files | {"pause": _file(_PAUSE)},
-        Entrypoint=["/bin/sh", "/pause"],
-        User="65535:65535",
-    )
+    script = {"pause": _file(_PAUSE)}
+    return build("pause", ["3.9"], _userland(), script, Entrypoint=["/bin/sh", "/pause"], User="65535:65535")
 
 
+@functools.cache
 def busybox() -> Image:
     """Busybox with all its applets, users root, nobody and app (1000), and a world-writable /tmp."""
     return build("busybox", ["1.36", "latest"], _userland(), Cmd=["sh"])
 
 
+@functools.cache
 def demo(version: str) -> Image:
     """A workload to look at: counts in its log and over HTTP on port 8080 (``PORT``), and names its *version*."""
     return build(
         "demo",
         [version],
-        _userland() | {"demo": _file(_DEMO)},
+        _userland(),
+        {"demo": _file(_DEMO)},
         Entrypoint=["/bin/sh", "/demo"],
         Env=[_PATH, f"DEMO_VERSION={version}"],
         ExposedPorts={"8080/tcp": {}},
@@ -163,10 +162,10 @@ def archive(images: Sequence[Image], prefix: str) -> bytes:
     for image in images:
         for digest, blob in {**image.blobs, image.digest: image.manifest}.items():
             files["blobs/" + digest.replace(":", "/")] = Entry("file", blob)
-    return _layer(files)
+    return _tar(files)
 
 
-def _layer(files: Mapping[str, Entry]) -> bytes:
+def _tar(files: Mapping[str, Entry]) -> bytes:
     kinds = {"file": tarfile.REGTYPE, "directory": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -179,6 +178,11 @@ def _layer(files: Mapping[str, Entry]) -> bytes:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return out.getvalue()
+
+
+@functools.cache
+def _pack(tar: bytes) -> bytes:
+    return gzip.compress(tar, 6, mtime=0)
 
 
 def _with_parents(files: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -28,19 +28,37 @@ def _why_no_node() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def node_base() -> Iterator[Path]:
-    """A directory with a short path (sockets live below it); skips when this machine cannot run a node."""
-    if reason := _why_no_node():
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="mrm") as directory:
+def session_dir() -> Iterator[Path]:
+    """The directory of this session, with a short path: sockets live below it."""
+    prefix = f"mrm{os.getpid()}."
+    with tempfile.TemporaryDirectory(prefix=prefix) as directory:
         yield Path(directory)
 
 
 @pytest.fixture
-def workdir() -> Iterator[Path]:
+def workdir(session_dir: Path) -> Iterator[Path]:
     """An empty directory with a short path."""
-    with tempfile.TemporaryDirectory(prefix="mrm") as directory:
+    with tempfile.TemporaryDirectory(dir=session_dir, prefix="w") as directory:
         yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def node_base(session_dir: Path) -> Path:
+    """Where nodes may be put; skips when this machine cannot run a node."""
+    if reason := _why_no_node():
+        pytest.skip(reason)
+    _clear_crashed_sessions()
+    return session_dir
+
+
+def _clear_crashed_sessions() -> None:
+    """Pods live on when the test run that started them is killed."""
+    for directory in Path(tempfile.gettempdir()).glob("mrm*.*"):
+        owner = directory.name.removeprefix("mrm").partition(".")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            for saved in directory.glob("*/node.json"):
+                ContainerdNode.at(saved.parent).destroy()
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
