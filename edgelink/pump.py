@@ -16,15 +16,16 @@ from edgelink.pipe import Pipe
 from edgelink.session import Session
 
 S = TypeVar("S", bound=Session)
+S_co = TypeVar("S_co", bound=Session, covariant=True)
 
 _FAREWELL = 1.0
 """Seconds a peer that does not read may keep us from leaving."""
 
 
-class Link(Generic[S]):
+class Link(Generic[S_co]):
     """A session on a pipe. Made by `connected`."""
 
-    def __init__(self, session: S, pipe: Pipe, clock: Clock) -> None:
+    def __init__(self, session: S_co, pipe: Pipe, clock: Clock) -> None:
         self.session = session
         self._pipe, self._clock = pipe, clock
         self._wake = asyncio.Event()

@@ -1,0 +1,1 @@
+"""Where edges attach: one port, admission by certificate, sessions by node. Knows nothing of Kubernetes."""

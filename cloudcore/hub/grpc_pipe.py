@@ -1,0 +1,97 @@
+"""The second transport: a gRPC stream as a `Pipe`, and the server that opens them. Imported only when configured.
+
+The server listens on a Unix socket; `listener` splices connections that speak HTTP/2 to it, so that one port
+serves both transports. Messages are the encoded frames themselves (identity serialisers).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from edgelink.errors import Closed
+
+METHOD = ("marram.channel.v1.Channel", "Attach")
+
+Serve = Callable[["GrpcPipe"], Awaitable[None]]
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class GrpcPipe:
+    """One stream."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._closed = asyncio.Event()
+
+    def certificate(self) -> dict[str, Any] | None:
+        """The verified client certificate in the form of ``ssl.SSLSocket.getpeercert``."""
+        chain = list(self._context.auth_context().get("x509_pem_cert", ()))
+        if not chain:
+            return None
+        certificate = x509.load_pem_x509_certificate(chain[0])
+        names = (("commonName", NameOID.COMMON_NAME), ("organizationName", NameOID.ORGANIZATION_NAME))
+        subject = tuple(
+            ((key, str(found[0].value)),)
+            for key, oid in names
+            if (found := certificate.subject.get_attributes_for_oid(oid))
+        )
+        return {
+            "subject": subject,
+            "notBefore": certificate.not_valid_before_utc.strftime("%b %d %H:%M:%S %Y GMT"),
+        }
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await self._context.write(message)
+        except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.UsageError) as cause:
+            raise Closed("the stream was closed") from cause
+
+    async def receive(self) -> bytes:
+        async with asyncio.TaskGroup() as group:
+            read = group.create_task(self._read())
+            closed = group.create_task(self._closed.wait())
+            await asyncio.wait((read, closed), return_when=asyncio.FIRST_COMPLETED)
+            message = read.result() if read.done() else None
+            read.cancel()
+            closed.cancel()
+        if message is None:
+            raise Closed("the stream ended")
+        return message
+
+    async def close(self, reason: str = "") -> None:
+        self._closed.set()
+
+    async def _read(self) -> bytes | None:
+        try:
+            message = await self._context.read()
+        except (grpc.RpcError, grpc.aio.UsageError):
+            return None
+        return message if isinstance(message, bytes) else None
+
+
+def server(
+    address: str, *, ca: bytes, certificate: bytes, key: bytes, frame_limit: int, serve: Serve
+) -> grpc.aio.Server:
+    """A gRPC server on *address* that runs *serve* for each stream; client certificates are required."""
+
+    async def attach(requests: AsyncIterator[bytes], context: Context) -> None:
+        await serve(GrpcPipe(context))
+
+    options = [
+        ("grpc.max_receive_message_length", frame_limit),
+        ("grpc.max_send_message_length", frame_limit),
+        # Without these a storm of connections loses calls.
+        ("grpc.server.max_pending_requests", 20000),
+        ("grpc.server.max_pending_requests_hard_limit", 40000),
+    ]
+    service, method = METHOD
+    built = grpc.aio.server(options=options)
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(attach)
+    built.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    credentials = grpc.ssl_server_credentials([(key, certificate)], root_certificates=ca, require_client_auth=True)
+    built.add_secure_port(address, credentials)
+    return built

@@ -1,0 +1,170 @@
+"""A WebSocket server connection as a `Pipe`, over the library's I/O-free protocol. No decisions are taken here.
+
+Built on the protocol object rather than the library's server so that it can take sockets that were accepted elsewhere
+(one port for all transports) and costs one object a connection instead of several tasks.
+"""
+
+import asyncio
+import collections
+import http
+from typing import Any, Final, cast
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from edgelink.errors import Closed, Violation
+
+QUEUED: Final = 32
+"""Messages that may wait for the session before the socket is no longer read."""
+
+
+class WsPipe(asyncio.Protocol):
+    """One connection. `request` first, then either `reject` or `accept` and the `Pipe` verbs."""
+
+    def __init__(self, frame_limit: int) -> None:
+        self._protocol = ServerProtocol(max_size=frame_limit)
+        self._transport: asyncio.Transport | None = None
+        self._request: Request | None = None
+        self._messages: collections.deque[bytes] = collections.deque()
+        self._fragments: list[bytes] = []
+        self._readable: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._end: Exception | None = None
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(256 * 1024)
+
+    def data_received(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            self._take(event)
+        self._flush()
+        if self._protocol.close_expected() and self._transport:
+            self._over(self._ending())
+            self._transport.close()
+
+    def eof_received(self) -> None:
+        self._protocol.receive_eof()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over(Closed(str(exc) if exc else "the connection was closed"))
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # --- handshake
+
+    async def request(self) -> Request:
+        """The HTTP request that opened the connection. Raises Closed."""
+        while self._request is None:
+            await self._wait_readable()
+        return self._request
+
+    def accept(self) -> None:
+        """Switch to WebSocket. A request that does not ask for it is answered so and the pipe closes. Raises Closed."""
+        if self._request is None:
+            raise Closed("no request was read")
+        self._protocol.send_response(self._protocol.accept(self._request))
+        self._flush()
+        if self._protocol.state is not State.OPEN:
+            if self._transport:
+                self._transport.close()
+            raise Closed("the request was not a WebSocket handshake")
+
+    def reject(self, status: http.HTTPStatus, text: str) -> None:
+        """Answer as plain HTTP and close."""
+        self._protocol.send_response(self._protocol.reject(status, text))
+        self._flush()
+        if self._transport:
+            self._transport.close()
+
+    def peer(self, name: str) -> Any:  # noqa: ANN401 — whatever the transport has under this name
+        """Extra information of the transport: "peercert", "peername"."""
+        return self._transport.get_extra_info(name) if self._transport else None
+
+    # --- Pipe
+
+    async def send(self, message: bytes) -> None:
+        if self._end or self._transport is None:
+            raise self._end or Closed("the connection is closed")
+        self._protocol.send_binary(message)
+        self._flush()
+        if self._writable:
+            await asyncio.shield(self._writable)
+
+    async def receive(self) -> bytes:
+        while not self._messages:
+            await self._wait_readable()
+        message = self._messages.popleft()
+        if self._transport and len(self._messages) == QUEUED // 2:
+            self._transport.resume_reading()
+        return message
+
+    async def close(self, reason: str = "") -> None:
+        if self._transport and not self._end:
+            self._protocol.send_close(CloseCode.NORMAL_CLOSURE, reason[:100])
+            self._flush()
+            # What is written is flushed by the transport; a peer that does not read is cut off.
+            transport = self._transport
+            transport.close()
+            asyncio.get_running_loop().call_later(2.0, transport.abort)
+        self._over(Closed(reason or "closed here"))
+
+    # --- inside
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, Request):
+            self._request = event
+        elif isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
+            self._fragments.append(bytes(event.data))
+            if not event.fin:
+                return
+            self._messages.append(b"".join(self._fragments))
+            self._fragments = []
+            if self._transport and len(self._messages) == QUEUED:
+                self._transport.pause_reading()
+        self._wake()
+
+    def _flush(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            self._protocol.data_to_send()
+            return
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+
+    def _ending(self) -> Exception:
+        code = self._protocol.close_code
+        if code == CloseCode.MESSAGE_TOO_BIG:
+            return Violation("a message exceeds the frame limit")
+        return Closed(f"the connection was closed ({code}): {self._protocol.close_reason or 'no reason given'}")
+
+    def _over(self, end: Exception) -> None:
+        self._end = self._end or end
+        self.resume_writing()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._readable and not self._readable.done():
+            self._readable.set_result(None)
+
+    async def _wait_readable(self) -> None:
+        if self._end:
+            raise self._end
+        self._readable = asyncio.get_running_loop().create_future()
+        try:
+            await self._readable
+        finally:
+            self._readable = None
