@@ -67,8 +67,8 @@ install_packages() { # $*: Debian package names
     fi
     apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300"
     $apt install -y --no-install-recommends "$@" >>"$LOG" 2>&1 || { # package lists absent or too old
-        $apt update >>"$LOG" 2>&1 || broken "cannot download the package lists: check the network, then run" "$by_hand"
-        $apt install -y --no-install-recommends "$@" >>"$LOG" 2>&1 || broken "cannot install $*: see why with" "$by_hand"
+        $apt update >>"$LOG" 2>&1 && $apt install -y --no-install-recommends "$@" >>"$LOG" 2>&1 ||
+            broken "cannot install $*: check the network, then run" "$by_hand"
     }
     finish
 }
@@ -103,9 +103,18 @@ create_venv() {
 
 pip_install() { .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@" >>"$LOG" 2>&1; }
 
+install_locked() { # shows on a terminal how far it is
+    pip_install --require-hashes -r requirements.lock &
+    while [ -t 1 ] && kill -0 $! 2>/dev/null; do
+        printf ' %3d\b\b\b\b' "$(grep -c '^Collecting' "$LOG")"
+        sleep 0.3
+    done
+    wait $!
+}
+
 install_python_packages() {
     begin 'python packages' "installing $(grep -c '^[A-Za-z0-9].*==' requirements.lock) packages, hashes checked"
-    pip_install --require-hashes -r requirements.lock ||
+    install_locked ||
         broken 'cannot install the Python packages: check the network, then run' \
             '.venv/bin/python -m pip install --require-hashes -r requirements.lock'
     finish
@@ -124,7 +133,8 @@ case ${1-} in
 *) stop "unknown argument $1: this is the usage" 'packaging/setup.sh [--python-only]' ;;
 esac
 
-mkdir -p build
+mkdir -p build 2>/dev/null && touch build/setup.lock "$LOG" 2>/dev/null ||
+    stop "$(pwd) is not yours to write to: take it over with" "sudo chown -R $(id -un) $(pwd)"
 exec 9>build/setup.lock
 flock 9 # two make targets at once: the second finds everything done
 : >"$LOG"

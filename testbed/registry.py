@@ -51,7 +51,7 @@ class Registry:
             self.add(image)
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.registry = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="registry")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True, name="registry")
         self._thread.start()
 
     @property
