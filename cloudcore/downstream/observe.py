@@ -1,0 +1,191 @@
+"""Watches what edge nodes may need and feeds the index; every batch of moves comes out of `Observer.moves`.
+
+Nodes and pods are listed first: they say which config maps, secrets, service accounts, claims and volumes to keep.
+All others pass through the watch and are dropped. What becomes needed later is fetched once and then followed; a pod
+is handed on after what it needs.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Final
+
+from cloudcore.downstream import placement
+from cloudcore.downstream.desired import Desired, Move
+from cloudcore.kube.contract import Change, Changed, Item, KubeClient, Selector
+from cloudcore.kube.errors import KubeError, NotFound
+from cloudcore.kube.items import decode_item
+from cloudcore.kube.kinds import BY_KIND, PODS
+from cloudcore.kube.watch import Listed, follow
+from edgelink.aio.backoff import next_delay
+from edgelink.aio.clock import Clock
+from edgelink.aio.logs import clean
+from edgelink.objects import Kind, NodeName, ObjectKey, rank
+
+log = logging.getLogger(__name__)
+
+EDGE: Final = "node-role.kubernetes.io/edge"
+"""The label that makes a node ours."""
+NEEDED: Final = (Kind.CONFIG_MAP, Kind.SECRET, Kind.SERVICE_ACCOUNT, Kind.CLAIM, Kind.VOLUME)
+_BACKLOG: Final = 1024
+
+
+class Observer:
+    """One watch per kind. `moves` must be consumed, or the watches wait."""
+
+    def __init__(self, client: KubeClient, desired: Desired, clock: Clock) -> None:
+        self._client, self._desired, self._clock = client, desired, clock
+        self._nodes: set[NodeName] = set()
+        self._pods_begun = self._complete = False
+        self._late: list[NodeName] = []
+        self._absent: set[ObjectKey] = set()
+        self._moves: asyncio.Queue[list[Move]] = asyncio.Queue(_BACKLOG)
+        self._retry = asyncio.Event()
+
+    async def moves(self) -> AsyncIterator[list[Move]]:
+        while True:
+            yield await self._moves.get()
+
+    @property
+    def depth(self) -> int:
+        """Batches of moves nobody has taken yet."""
+        return self._moves.qsize()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Watch for ever; *ready* once every first list is in."""
+        async with asyncio.TaskGroup() as group:
+            await self._first(group, Kind.NODE)
+            self._pods_begun = True
+            await self._first(group, Kind.POD)
+            async with asyncio.TaskGroup() as lists:
+                for kind in NEEDED:
+                    lists.create_task(self._first(group, kind), name=f"first list of {kind}")
+            self._complete = True
+            for node in self._late:
+                await self._learn(node)
+            group.create_task(self._retry_forever(), name="fetch missing objects")
+            log.info("watching: %d objects are needed on %d edge nodes", len(self._desired), len(self._nodes))
+            ready()
+
+    async def know(self, node: NodeName) -> None:
+        """Make sure that the pods of *node* are known, although its Node may not exist or carry the label (yet)."""
+        if node in self._nodes:
+            return
+        self._nodes.add(node)
+        if self._complete:
+            await self._learn(node)
+        elif self._pods_begun:
+            self._late.append(node)
+
+    # --- watches
+
+    async def _first(self, group: asyncio.TaskGroup, kind: str) -> None:
+        """Start following *kind* and wait for its first complete list."""
+        listed = asyncio.Event()
+        group.create_task(self._follow(kind, listed.set), name=f"watch {kind}")
+        await listed.wait()
+
+    async def _follow(self, kind: str, listed: Callable[[], None]) -> None:
+        select = Selector(labels=EDGE) if kind == Kind.NODE else Selector()
+        unseen: set[ObjectKey] = set()
+        async with aclosing(follow(self._client, BY_KIND[kind], select, clock=self._clock)) as stream:
+            async for event in stream:
+                if isinstance(event, Changed):
+                    await self._changed(kind, event)
+                    continue
+                unseen = set(self._desired.keys(kind)) if event.first else unseen
+                await self._listed(kind, event, unseen)
+                if event.complete:
+                    listed()
+
+    async def _listed(self, kind: str, page: Listed, unseen: set[ObjectKey]) -> None:
+        """What was known when the list began and is not in it is gone from the API."""
+        for item in page.items:
+            await self._present(kind, item)
+            unseen.discard(ObjectKey(kind, item.metadata.namespace, item.metadata.name))
+        if page.complete:
+            for key in unseen:
+                await self._emit(self._desired.drop(key))
+
+    async def _changed(self, kind: str, event: Changed) -> None:
+        if event.change is not Change.DELETED:
+            await self._present(kind, event.item)
+        elif kind != Kind.NODE:
+            # A deleted Node takes nothing with it: its pods go when they are deleted themselves.
+            key = ObjectKey(kind, event.item.metadata.namespace, event.item.metadata.name)
+            await self._emit(self._desired.drop(key))
+            if self._desired.is_placed(key):
+                self._absent.add(key)
+
+    async def _present(self, kind: str, item: Item) -> None:
+        if kind == Kind.NODE:
+            await self.know(NodeName(item.metadata.name))
+            return
+        moves = self._put(ObjectKey(kind, item.metadata.namespace, item.metadata.name), item)
+        if moves and self._complete:
+            await self._fetch()
+        await self._emit(moves)
+
+    def _put(self, key: ObjectKey, item: Item) -> list[Move]:
+        self._absent.discard(key)
+        try:
+            node = placement.bound_to(key.kind, item.raw)
+            if node in self._nodes if key.kind == Kind.POD else self._desired.is_placed(key):
+                obj = placement.visible(key, item.metadata.uid, item.raw)
+                return self._desired.put(obj, placement.references(key, item.raw), node)
+        except placement.Unreadable as cause:
+            log.warning("cannot read %s, it is not delivered: %s", clean(key), clean(cause))
+        return []
+
+    async def _emit(self, moves: list[Move]) -> None:
+        if moves:
+            await self._moves.put(moves)
+
+    # --- fetching
+
+    async def _learn(self, node: NodeName) -> None:
+        """List the pods of a node that was not known while pods went by. Tries until it succeeds."""
+        select = Selector(fields=f"spec.nodeName={node}")
+        failures = 0
+        while True:
+            try:
+                async with aclosing(self._client.list(PODS, select)) as pages:
+                    async for page in pages:
+                        for item in page.items:
+                            await self._present(Kind.POD, item)
+                return
+            except KubeError as error:
+                failures += 1
+                log.warning("cannot list the pods of node %s, will try again: %s", clean(node), clean(error))
+                await self._clock.sleep(next_delay(failures))
+
+    async def _fetch(self) -> None:
+        """Get what is needed but not known. What does not exist is left to its watch; failures are retried aside."""
+        missing = set(self._desired.missing())
+        self._absent &= missing
+        for key in sorted(missing - self._absent, key=rank):
+            resource = BY_KIND.get(key.kind)
+            if resource is None:
+                continue
+            try:
+                raw = await self._client.get(resource, key.namespace, key.name)
+            except NotFound:
+                self._absent.add(key)
+            except KubeError as error:
+                log.warning("cannot fetch %s, will try again: %s", clean(key), clean(error))
+                self._retry.set()
+            else:
+                # A watch may have been quicker, and then it is right.
+                if self._desired.get(key) is None:
+                    await self._emit(self._put(key, decode_item(raw, resource)))
+
+    async def _retry_forever(self) -> None:
+        failures = 0
+        while True:
+            await self._retry.wait()
+            self._retry.clear()
+            failures += 1
+            await self._clock.sleep(next_delay(failures))
+            await self._fetch()
+            failures = failures if self._retry.is_set() else 0

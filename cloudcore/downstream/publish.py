@@ -1,0 +1,100 @@
+"""Delivers: on attach the difference, then every move as it comes. Keeps no record of what was delivered.
+
+A service; ready once the index is complete, so that the hub opens only when nobody can be told to forget by mistake.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from cloudcore.downstream.desired import Desired, Move, Want
+from cloudcore.downstream.observe import Observer
+from cloudcore.hub.roster import Attached, Attachment, Roster
+from cloudcore.kube.contract import KubeClient, Patch
+from cloudcore.kube.errors import KubeError
+from cloudcore.kube.kinds import PODS
+from edgelink.aio.clock import Clock, rfc3339
+from edgelink.aio.logs import bind, clean
+from edgelink.errors import FrameTooBig
+from edgelink.events import DeliveryRefused, InventoryArrived
+from edgelink.objects import Kind, NodeName, ObjectKey
+
+log = logging.getLogger(__name__)
+
+UNDELIVERABLE: Final = "marram.io/Delivered"
+"""Type of the pod condition that says why a pod cannot reach its node."""
+
+
+class Publisher:
+    """See the module."""
+
+    name = "downstream"
+
+    def __init__(self, observer: Observer, desired: Desired, roster: Roster, client: KubeClient, clock: Clock) -> None:
+        self._observer, self._desired, self._roster = observer, desired, roster
+        self._client, self._clock = client, clock
+        self._news = roster.subscribe(Attached, InventoryArrived, DeliveryRefused)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._deliver(), name="deliver moves")
+            group.create_task(self._serve(group), name="serve attaching nodes")
+            await self._observer.run(ready)
+
+    async def _deliver(self) -> None:
+        async for moves in self._observer.moves():
+            for attachment in {m.node: a for m in moves if (a := self._roster.get(m.node))}.values():
+                await self._send(attachment, [move for move in moves if move.node == attachment.node])
+
+    async def _serve(self, group: asyncio.TaskGroup) -> None:
+        async for attachment, news in self._news:
+            match news:
+                case Attached():
+                    # May have to ask the API first; others must not wait for that.
+                    group.create_task(self._welcome(attachment), name=f"welcome {attachment.node}")
+                case InventoryArrived(have):
+                    moves = self._desired.diff(attachment.node, have)
+                    bind(log, node=attachment.node).info("resynchronising: %d of %d objects", len(moves), len(have))
+                    await self._send(attachment, moves)
+                    attachment.session.synced()
+                    attachment.link.kick()
+                case DeliveryRefused(key, reason):
+                    await self._refused(key, f"the node refused it: {clean(reason)}", attachment.node)
+
+    async def _welcome(self, attachment: Attachment) -> None:
+        await self._observer.know(attachment.node)
+        if not attachment.session.ended:
+            attachment.session.welcome(in_sync=self._desired.digest(attachment.node) == attachment.digest)
+            attachment.link.kick()
+
+    async def _send(self, attachment: Attachment, moves: list[Move]) -> None:
+        for move in moves:
+            try:
+                if isinstance(move, Want):
+                    attachment.session.want(move.object)
+                else:
+                    attachment.session.gone(move.key, move.uid)
+            except FrameTooBig as too_big:
+                key = move.object.key if isinstance(move, Want) else move.key
+                await self._refused(key, f"{too_big}; make it smaller", attachment.node)
+        attachment.link.kick()
+
+    async def _refused(self, key: ObjectKey, reason: str, node: NodeName) -> None:
+        """Say it where people look: a condition on the pod, or on every pod of the node that needs the object."""
+        bind(log, node=node).error("cannot deliver %s: %s", clean(key), reason)
+        now = rfc3339(self._clock.utc())
+        for pod in [key] if key.kind == Kind.POD else self._desired.users(key, node):
+            condition = {
+                "type": UNDELIVERABLE,
+                "status": "False",
+                "reason": "NotDeliverable",
+                "message": f"{key.kind} {key.namespace}/{key.name}: {reason}"[:1024],
+                "lastTransitionTime": now,
+            }
+            body = json.dumps({"status": {"conditions": [condition]}}).encode()
+            try:
+                await self._client.patch(PODS, pod.namespace, pod.name, body, Patch.STRATEGIC, subresource="status")
+            except KubeError as error:
+                log.warning("cannot tell on pod %s that it is not delivered: %s", clean(pod), clean(error))
