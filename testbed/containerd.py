@@ -156,6 +156,8 @@ class ContainerdNode:
 
     def power_cut(self) -> None:
         """Leave what a power cut leaves: the disk. Every process, mount, link and rule of the node is gone at once."""
+        daemons = self._daemons()
+        residue.kill({*residue.descendants(daemons), *daemons})  # network plugins at work go down with it
         self.kill()
         self._kill_pods()
         residue.unmount_below(self.directory)

@@ -14,6 +14,7 @@ import pytest
 
 from testbed import images
 from testbed.containerd import ContainerdNode
+from testbed.ports import free_subnet
 from testbed.registry import Registry
 
 _PROGRAMS = ("containerd", "ctr", "runc", "iptables", "ip", "busybox", "setpriv")
@@ -71,10 +72,11 @@ def registry(node_base: Path) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def containerd(node_base: Path, registry: Registry) -> Iterator[ContainerdNode]:
     """A running node that pulls ``busybox:1.36`` and the like from `registry`; shared, so leave no pods behind."""
-    node = ContainerdNode(node_base / "c", "e2e", "10.246.10.0/24")
-    try:
-        node.start()
-        node.use_mirror(registry.address)
-        yield node
-    finally:
-        node.destroy()
+    with free_subnet() as subnet:
+        node = ContainerdNode(node_base / "c", "e2e", subnet)
+        try:
+            node.start()
+            node.use_mirror(registry.address)
+            yield node
+        finally:
+            node.destroy()

@@ -15,6 +15,7 @@ import pytest
 from testbed import cri, images, residue
 from testbed.containerd import PAUSE_IMAGE, ContainerdNode
 from testbed.cri import first, message
+from testbed.ports import free_port, free_subnet
 from testbed.process import Daemon, wait_for
 from testbed.registry import Registry
 
@@ -88,13 +89,14 @@ def pull(node: ContainerdNode, image: str, user: str = "", password: str = "") -
 @pytest.fixture
 def own_node(node_base: Path) -> Iterator[ContainerdNode]:
     """A node of this test alone, with all images inside."""
-    node = ContainerdNode(node_base / "own", "own", "10.246.11.0/24")
-    try:
-        node.start()
-        node.import_images(images.catalog())
-        yield node
-    finally:
-        node.destroy()
+    with free_subnet() as subnet:
+        node = ContainerdNode(node_base / "own", "own", subnet)
+        try:
+            node.start()
+            node.import_images(images.catalog())
+            yield node
+        finally:
+            node.destroy()
 
 
 def test_a_pulled_image_runs_and_stops(containerd: ContainerdNode) -> None:
@@ -167,7 +169,7 @@ def test_pods_outlive_the_daemon(own_node: ContainerdNode, end: Callable[[Contai
 
 
 def test_a_power_cut_ends_pods_and_keeps_images(own_node: ContainerdNode) -> None:
-    pod = Pod(own_node, "dark", host_port=18099)
+    pod = Pod(own_node, "dark", host_port=free_port())
     pod.run("demo:1")
     own_node.power_cut()
     assert left_in_kernel(own_node) == []
@@ -192,7 +194,7 @@ def test_two_nodes_run_side_by_side(own_node: ContainerdNode, containerd: Contai
 
 
 def test_destroy_leaves_nothing(own_node: ContainerdNode) -> None:
-    Pod(own_node, "ported", host_port=18098).run("demo:1")
+    Pod(own_node, "ported", host_port=free_port()).run("demo:1")
     parentless = Pod(own_node, "parentless", parent=False)
     parentless.run("busybox:1.36", "sleep", "1000")
     shims = [Path(file.read_text().removeprefix("unix://")) for file in own_node.directory.rglob("address")]
@@ -209,15 +211,16 @@ def test_a_node_of_a_crashed_run_is_destroyed_by_the_next(node_base: Path) -> No
     directory = node_base / "crashed"
     script = (
         "import sys, pathlib, signal, testbed.containerd as t\n"
-        "t.ContainerdNode(pathlib.Path(sys.argv[1]), 'lost', '10.246.12.0/24').start()\n"
+        "t.ContainerdNode(pathlib.Path(sys.argv[1]), 'lost', sys.argv[2]).start()\n"
         "print('up', flush=True)\n"
         "signal.pause()"
     )
     log = node_base / "crashed.log"
-    with Daemon([sys.executable, "-c", script, directory], log=log, cwd=_ROOT) as run:
+    argv: list[str | Path] = [sys.executable, "-c", script, directory]
+    with free_subnet() as subnet, Daemon([*argv, subnet], log=log, cwd=_ROOT) as run:
         run.wait_for(lambda: "up" in run.output(), 30, "node up")
         node = ContainerdNode.at(directory)
-        Pod(node, "orphan", host_port=18097)
+        Pod(node, "orphan", host_port=free_port())
         run.kill()
     wait_for(lambda: not cri.ready(node.socket), 5, "daemon dead with its starter")
     assert left_in_kernel(node) != []
@@ -230,7 +233,7 @@ def test_the_catalog_is_importable_without_a_registry(own_node: ContainerdNode) 
     assert cri.has_image(own_node.socket, "busybox:latest")
 
 
-def test_a_second_setup_installs_nothing_and_is_quick() -> None:
+def test_a_second_setup_installs_nothing_and_is_quick(node_base: Path) -> None:
     subprocess.run([_ROOT / "packaging/setup.sh"], check=True, capture_output=True)
     begun = time.monotonic()
     again = subprocess.run([_ROOT / "packaging/setup.sh"], check=True, capture_output=True, text=True)

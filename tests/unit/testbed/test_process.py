@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from testbed import residue
-from testbed.ports import free_port
 from testbed.process import Daemon, DaemonDied, NotInTime, eventually, wait_for
 
 _ROOT = Path(__file__).parents[3]
@@ -106,7 +105,3 @@ async def test_eventually_gives_up() -> None:
 
     with pytest.raises(NotInTime, match="never"):
         await eventually(never, 0, "never")
-
-
-def test_a_free_port_is_free() -> None:
-    assert 1024 < free_port() < 65536
