@@ -132,6 +132,8 @@ class HttpKubeClient:
         with self._reporting("watch", resource), _translated(doing):
             async with self._request(self._watches, "GET", url, timeout=timeout) as answer:
                 if answer.status != 200:
+                    if answer.status == 401:
+                        self._access.credentials.rejected()
                     raise _refusal(doing, answer, await answer.read())
                 async for line in _lines(answer.content, doing):
                     yield decode_event(line, resource)
