@@ -63,9 +63,26 @@ class Seccomp:
     profile: str
 
 
+# What every container engine hides of /proc and /sys unless a pod asks for procMount: Unmasked.
+MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Security:
-    """Security context of a container, pod defaults already folded in."""
+    """Security context of a container, pod defaults already folded in. Nothing is masked in a privileged one."""
 
     privileged: bool = False
     run_as_user: int | None = None
@@ -76,8 +93,8 @@ class Security:
     add_capabilities: tuple[str, ...] = ()
     drop_capabilities: tuple[str, ...] = ()
     seccomp: Seccomp | None = None
-    masked_paths: tuple[str, ...] = ()
-    readonly_paths: tuple[str, ...] = ()
+    masked_paths: tuple[str, ...] = MASKED_PATHS
+    readonly_paths: tuple[str, ...] = READONLY_PATHS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
