@@ -62,6 +62,10 @@ class Desired:
         """Whether *key* is placed on *node*."""
         return node in self._nodes.get(key, NOWHERE)
 
+    def needs(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """What *key* needs directly."""
+        return self._needs.get(key, frozenset())
+
     def missing(self) -> list[ObjectKey]:
         """Needed somewhere, but not known: must be fetched."""
         return list(self._missing)

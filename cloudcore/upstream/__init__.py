@@ -1,0 +1,1 @@
+"""From the nodes to the Kubernetes API: may they (`ownership`), how it is written (`patches`), and the writing."""
