@@ -6,7 +6,7 @@
 #   packaging/setup.sh                 everything (demo, test, bench)
 #   packaging/setup.sh --python-only   .venv only (check)
 #
-# An existing containerd is never stopped or reconfigured, and no service is started.
+# An existing containerd is never stopped, restarted or reconfigured, and no service is started.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -65,7 +65,7 @@ install_packages() { # $*: Debian package names
         printf '#!/bin/sh\nexit 101\n' | $as_root tee "$POLICY" >/dev/null
         $as_root chmod 755 "$POLICY"
     fi
-    apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300"
+    apt="$as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -qq -o DPkg::Lock::Timeout=300"
     $apt install -y --no-install-recommends "$@" >>"$LOG" 2>&1 || { # package lists absent or too old
         $apt update >>"$LOG" 2>&1 && $apt install -y --no-install-recommends "$@" >>"$LOG" 2>&1 ||
             broken "cannot install $*: check the network, then run" "$by_hand"

@@ -228,6 +228,25 @@ def test_a_node_of_a_crashed_run_is_destroyed_by_the_next(node_base: Path) -> No
     assert left_in_kernel(node) == []
 
 
+def test_registry_and_node_as_commands(node_base: Path) -> None:
+    directory = node_base / "cli"
+    command = [sys.executable, "-m", "testbed.containerd"]
+    with (
+        free_subnet() as subnet,
+        Daemon([sys.executable, "-m", "testbed.registry"], log=node_base / "registry.log", cwd=_ROOT) as registry,
+    ):
+        address = registry.wait_for(lambda: registry.output().strip(), 10, "registry listening")
+        up = [*command, "up", str(directory), "--name", "cli", "--subnet", subnet, "--mirror", address]
+        try:
+            subprocess.run(up, check=True, capture_output=True, cwd=_ROOT)
+            node = ContainerdNode.at(directory)
+            pull(node, "busybox:1.36")  # from the node that outlives its command, through the mirror
+        finally:
+            subprocess.run([*command, "down", str(directory)], check=True, cwd=_ROOT)
+    assert left_in_kernel(node) == []
+    assert not directory.exists()
+
+
 def test_the_catalog_is_importable_without_a_registry(own_node: ContainerdNode) -> None:
     assert cri.has_image(own_node.socket, PAUSE_IMAGE)
     assert cri.has_image(own_node.socket, "busybox:latest")
