@@ -47,7 +47,7 @@ def judge(node: NodeName, report: Report, index: Index, subject: ObjectKey | Non
         return Verdict.GONE
     if about.kind != Kind.POD or not index.holds(node, about):
         return Verdict.REFUSE
-    return Verdict.TAKE if known.uid == report.uid else Verdict.GONE
+    return Verdict.TAKE if subject or known.uid == report.uid else Verdict.GONE
 
 
 def may_have_token(node: NodeName, pod: ObjectKey, uid: str, account: ObjectKey, index: Index) -> bool:
