@@ -114,7 +114,8 @@ class Applier:
 
     async def _carry_out(self, node: NodeName, report: Report) -> str:
         """Write *report*. Returns why not, if it never can be; "" when done."""
-        match ownership.judge(node, report, self._index):
+        subject = patches.subject(report) if report.key.kind == Kind.EVENT else None
+        match ownership.judge(node, report, self._index, subject):
             case Verdict.REFUSE:
                 return f"node {node} may not report on {report.key}"
             case Verdict.GONE:
@@ -153,7 +154,7 @@ class Applier:
             return
 
     async def _event(self, node: NodeName, report: Report) -> None:
-        event, key = patches.event(report, node, lambda subject: self._index.holds(node, subject)), report.key
+        event, key = patches.event(report, node), report.key
         try:
             await self._client.create(EVENTS, key.namespace, json.dumps(event).encode())
         except AlreadyExists:
