@@ -1,0 +1,112 @@
+"""Makes the database file fit for use before anybody opens it: modes, damage, schema.
+
+Synchronous on purpose: it runs before the daemon has anything else to do, and needs no thread of its own.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from edgecore.store import salvage, schema
+from edgecore.store.errors import StoreBroken, StoreError, StoreFull
+
+log = logging.getLogger(__name__)
+
+DAMAGED_SUFFIX: Final = ".damaged"
+_VACUUM_ABOVE: Final = 256
+"""Free pages that are worth giving back to the file system, at start only."""
+
+WITHOUT_SPACE: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+)
+DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's primary result code, 0 if Python raised it by itself."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def translated(error: sqlite3.Error, doing: str) -> Exception:
+    """What *error* means to a caller of the store; *error* itself when it is our own mistake."""
+    code = code_of(error)
+    if code in WITHOUT_SPACE:
+        return StoreFull(f"cannot {doing}: {error}; free disk space or make the file system writable")
+    if code in DAMAGE:
+        return StoreBroken(f"cannot {doing}: {error}; restart edgecore, it salvages what is readable")
+    return error
+
+
+def prepare(path: Path) -> None:
+    """Create, check, salvage and upgrade the file at *path*. Raises StoreError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    except OSError as cause:
+        raise StoreError(f"cannot open the node's store {path}: {cause.strerror}; check the data directory") from cause
+    try:
+        if complaint := _damage(path):
+            _start_over(path, complaint)
+        with contextlib.closing(_connect(path)) as connection:
+            _settle(connection, path)
+    except sqlite3.Error as cause:
+        raise translated(cause, f"open the node's store {path}") from cause
+
+
+def existing(path: Path) -> str:
+    """The URI of the file at *path*. Raises StoreError if there is none."""
+    if not path.exists():
+        raise StoreError(f"there is no node store at {path}; has this node joined ('edgecore join')?")
+    return path.absolute().as_uri()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=5)
+
+
+def _settle(connection: sqlite3.Connection, path: Path) -> None:
+    """Settings that live in the file, then the schema."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect only before the first table
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    schema.upgrade(connection, str(path))
+    if connection.execute("PRAGMA freelist_count").fetchone()[0] > _VACUUM_ABOVE:
+        connection.execute("PRAGMA incremental_vacuum").fetchall()
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with the file, empty if nothing."""
+    try:
+        with contextlib.closing(_connect(path)) as connection:
+            verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        if code_of(error) not in DAMAGE:
+            raise
+        return str(error)
+    return "" if verdict == "ok" else verdict.replace("\n", " ")
+
+
+def _start_over(path: Path, complaint: str) -> None:
+    """Move the damaged file aside (the newest one is kept for people) and fill a new one with what is readable."""
+    aside = path.with_name(path.name + DAMAGED_SUFFIX)
+    for ending in ("", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{aside}{ending}").unlink()
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{ending}").replace(f"{aside}{ending}")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with contextlib.closing(_connect(path)) as fresh, contextlib.closing(_connect(aside)) as damaged:
+        _settle(fresh, path)
+        copied = salvage.copy_readable(damaged, fresh)
+    log.error(
+        "the node's store was damaged (%s); %d records were salvaged into a new file, the damaged one is %s;"
+        " what is missing comes again from the cloud",
+        complaint,
+        copied,
+        aside,
+    )
