@@ -186,8 +186,11 @@ class ContainerdNode:
         wait_for(lambda: all(cri.has_image(self.socket, name) for name in names), 10.0, f"{names} known to CRI")
 
     def use_mirror(self, address: str) -> None:
-        """Pull public names, such as ``busybox:1.36``, from the registry at *address* (host:port), from now on."""
-        for host in _MIRRORED:
+        """From now on pull public names, such as ``busybox:1.36``, from the registry at *address* (plain HTTP).
+
+        Its own names, such as ``127.0.0.1:5000/busybox:1.36``, work too: newer releases would try TLS first.
+        """
+        for host in (*_MIRRORED, address):
             hosts = self.directory / "etc/certs.d" / host / "hosts.toml"
             hosts.parent.mkdir(parents=True, exist_ok=True)
             hosts.write_text(f'[host."http://{address}"]\ncapabilities = ["pull", "resolve"]\n')

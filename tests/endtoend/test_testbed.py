@@ -138,9 +138,10 @@ def test_a_repository_with_a_login_refuses_others(containerd: ContainerdNode, re
 def test_a_failing_registry_fails_one_pull(containerd: ContainerdNode, registry: Registry) -> None:
     fresh = images.build("flaky", ["1"], {"note": images.Entry("file", b"never pulled before")})
     registry.add(fresh)
-    registry.fail_blobs(1)
+    registry.fail_blobs(2)  # a pull asks for its two blobs side by side
     with pytest.raises(grpc.RpcError, match="503"):
         pull(containerd, f"{registry.address}/flaky:1")
+    registry.fail_blobs(0)
     pull(containerd, f"{registry.address}/flaky:1")
 
 
