@@ -206,6 +206,16 @@ async def test_status_patches_merge_conditions_by_type(kube: KubeClient, space: 
     assert conditions == {"Ready": "True", "Initialized": "True"}
 
 
+async def test_a_status_patch_may_replace_a_list_that_would_be_merged(kube: KubeClient, space: str) -> None:
+    await kube.create(PODS, space, pod("boiler", "press-03"))
+    for address in ("10.0.0.1", "10.0.0.2"):
+        addresses = [{"$patch": "replace"}, {"ip": address}]
+        body = json.dumps({"status": {"podIP": address, "podIPs": addresses}}).encode()
+        await kube.patch(PODS, space, "boiler", body, Patch.STRATEGIC, subresource="status")
+    status = json.loads(await kube.get(PODS, space, "boiler"))["status"]
+    assert status["podIPs"] == [{"ip": "10.0.0.2"}]
+
+
 async def test_a_status_patch_leaves_the_spec_alone(kube: KubeClient, space: str) -> None:
     created = json.loads(await kube.create(PODS, space, pod("boiler", "press-03")))
     body = b'{"spec":{"nodeName":"press-99"},"status":{"phase":"Running"}}'

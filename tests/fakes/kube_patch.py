@@ -54,7 +54,11 @@ def strategic(target: Object, patch: Object) -> Object:
 
 def _by_key(have: list[Object], wanted: list[Object], by: str) -> list[Object]:
     result = {entry[by]: entry for entry in have}
+    if {"$patch": "replace"} in wanted:
+        result = {}
     for entry in wanted:
+        if entry == {"$patch": "replace"}:
+            continue
         if entry.get("$patch") == "delete":
             result.pop(entry[by], None)
         else:
