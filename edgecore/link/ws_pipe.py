@@ -1,0 +1,74 @@
+"""The WebSocket transport as a `Pipe`. No decisions are taken here."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from edgelink.errors import Closed, Violation
+
+CHANNEL: Final = "/v1/channel"
+_TOO_BIG: Final = 1009
+
+
+class WsPipe:
+    """One connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await self._connection.send(message)
+        except ConnectionClosed as cause:
+            raise Closed(_ending(cause)) from cause
+
+    async def receive(self) -> bytes:
+        try:
+            message = await self._connection.recv(decode=False)
+        except ConnectionClosed as cause:
+            if cause.sent and cause.sent.code == _TOO_BIG:
+                raise Violation("a message exceeds the frame limit") from cause
+            raise Closed(_ending(cause)) from cause
+        return message
+
+    async def close(self, reason: str = "") -> None:
+        await self._connection.close(reason=reason[:100])
+
+
+@contextlib.asynccontextmanager
+async def dial(
+    address: str, tls: ssl.SSLContext, *, server_name: str, frame_limit: int, proxy: str | None
+) -> AsyncIterator[WsPipe]:
+    """Connect to CloudCore at *address* (``host:port``), through *proxy* if given. Raises Closed if that fails."""
+    try:
+        connection = await connect(
+            f"wss://{address}{CHANNEL}",
+            ssl=tls,
+            server_hostname=server_name,
+            proxy=proxy,
+            compression=None,
+            max_size=frame_limit,
+            max_queue=4,
+            ping_interval=None,
+            open_timeout=15,
+            close_timeout=1,
+            user_agent_header=None,
+        )
+    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as cause:
+        raise Closed(f"cannot connect to {address}: {cause or type(cause).__name__}") from cause
+    pipe = WsPipe(connection)
+    try:
+        yield pipe
+    finally:
+        await pipe.close()
+
+
+def _ending(closed: ConnectionClosed) -> str:
+    received = closed.rcvd
+    return (
+        f"the cloud closed the connection: {received.reason or received.code}" if received else "the connection broke"
+    )
