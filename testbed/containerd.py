@@ -126,6 +126,11 @@ class ContainerdNode:
         return self._network
 
     @property
+    def tasks(self) -> Path:
+        """One directory for each running container, named by its id."""
+        return self.directory / "state" / _SHIM_TASKS
+
+    @property
     def _config(self) -> Path:
         return self.directory / "etc/config.toml"
 
@@ -244,8 +249,7 @@ class ContainerdNode:
 
     def _kill_pods(self) -> None:
         """End shims and containers; a shim that is just starting a container is looked for again."""
-        tasks = self.directory / "state" / _SHIM_TASKS
-        own = [self.cgroup_root, *(f"/k8s.io/{task.name}" for task in tasks.glob("*"))]
+        own = [self.cgroup_root, *(f"/k8s.io/{task.name}" for task in self.tasks.glob("*"))]
 
         def gone() -> bool:
             shims = residue.processes_with_option("-address", self.socket)
@@ -254,8 +258,8 @@ class ContainerdNode:
 
         wait_for(gone, 10.0, f"shims of {self.name} ended")
         residue.remove_control_groups(own)
-        for address in tasks.glob("*/address"):
-            Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+        for path in residue.shim_sockets(self.tasks):
+            path.unlink(missing_ok=True)
 
 
 def _may_lower_oom_score() -> bool:

@@ -46,6 +46,14 @@ def kill(pids: Collection[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def shim_sockets(tasks: Path) -> list[Path]:
+    """Sockets of the shims that have their state below *tasks*; a shim that is killed leaves its own behind."""
+    # Releases before 2.0 write the bare address, later ones a JSON object that holds it.
+    notes = [*tasks.glob("*/address"), *tasks.glob("*/bootstrap.json")]
+    found = (re.search(rb"unix://(/[^\"]+)", _read(note)) for note in notes)
+    return [Path(os.fsdecode(match[1])) for match in found if match]
+
+
 def control_groups(path: str) -> list[Path]:
     """The control group *path* and all below it, in every mounted hierarchy, deepest first."""
     tops = [Path(point + path) for kind, point in _mount_table() if kind in ("cgroup", "cgroup2")]
