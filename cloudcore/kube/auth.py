@@ -41,7 +41,18 @@ class Access:
     proxy: str | None = None
 
 
-def in_cluster(host: str, port: str, clock: Clock, account: Path = _ACCOUNT) -> Access:
+def access(
+    kubeconfig: Path | None, service: tuple[str, int] | None, clock: Clock, environ: Mapping[str, str]
+) -> Access:
+    """Access by *kubeconfig*, or else as the pod's account at *service* (host, port). Raises BadCredentials."""
+    if kubeconfig is not None:
+        return from_kubeconfig(kubeconfig, clock, environ)
+    if service is None:
+        raise BadCredentials("neither a kubeconfig nor a service account is given")
+    return in_cluster(*service, clock)
+
+
+def in_cluster(host: str, port: int, clock: Clock, account: Path = _ACCOUNT) -> Access:
     """Access from inside a pod; *host* and *port* are KUBERNETES_SERVICE_HOST and _PORT. Raises BadCredentials."""
     try:
         tls = ssl.create_default_context(cafile=str(account / "ca.crt"))

@@ -1,0 +1,1 @@
+"""What operators and probes see of CloudCore: liveness, readiness, metrics."""
