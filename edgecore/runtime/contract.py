@@ -5,7 +5,7 @@ Times are nanoseconds since the epoch as the runtime gives them, 0 for "not yet"
 
 import dataclasses
 import enum
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 
@@ -301,10 +301,11 @@ class Runtime(Protocol):
 
     async def remove_image(self, image: str) -> None: ...
 
-    def changes(self) -> AsyncIterator[str]:
+    def changes(self) -> AsyncGenerator[str, None]:
         """Uids of pods that may have changed, as they happen; "" when anything may have (first item, gaps, relist due).
 
-        Endless: outlives a restart of the runtime. Misses are covered by a slow relist of its own.
+        Endless: outlives a restart of the runtime. Misses are covered by a slow relist of its own. When an exit is
+        marked, `view` shows it. Close the generator (contextlib.aclosing) when done before the daemon ends.
         """
 
     async def close(self) -> None: ...

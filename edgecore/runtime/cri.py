@@ -9,7 +9,7 @@ import contextlib
 import logging
 import math
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from edgecore.runtime import channel as wire
 from edgecore.runtime import convert
@@ -209,7 +209,7 @@ class CriRuntime:
                 deadline=_CHANGE,
             )
 
-    def changes(self) -> AsyncIterator[str]:
+    def changes(self) -> AsyncGenerator[str, None]:
         if self._watching is None:
             self._watching = self._group.create_task(self._watch.run(), name="container runtime watch")
         return self._readers.follow()
@@ -217,6 +217,8 @@ class CriRuntime:
     async def close(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
+            # It would take the closing for a runtime that went away.
+            await asyncio.wait([self._watching])
         self._channel.close()
 
     async def _list(self, uid: str = "") -> Listing:

@@ -26,7 +26,7 @@ _RELIST = 30.0  # seconds, with an event stream
 _RELIST_BLIND = 1.0  # without one
 _SETTLING = 1.0  # a subscription takes effect an unknown moment after it was asked for
 _FIRST_RETRY, _LAST_RETRY = 0.05, 1.0
-_FIRST_LOOK, _LAST_LOOK, _LOOKS = 0.004, 0.1, 40  # at a container whose exit was announced
+_FIRST_LOOK, _LAST_LOOK, _SLOWER, _LOOKS = 0.004, 0.1, 1.2, 60  # at a container whose exit was announced
 _READ = 30.0
 _DOING = "follow the container runtime's events"
 
@@ -130,7 +130,7 @@ class Watch:
             if await self._is_over(identity):
                 break
             await self._clock.sleep(wait)
-            wait = min(_LAST_LOOK, wait * 1.5)
+            wait = min(_LAST_LOOK, wait * _SLOWER)
         self._readers.mark(uid)
 
     async def _is_over(self, identity: str) -> bool:

@@ -1,7 +1,7 @@
 """Readers of a stream of marks: each gets every pod's uid at least once after it was marked, twice-marked ones once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 EVERYTHING = ""
 
@@ -30,7 +30,7 @@ class Readers:
         """Changes are not seen until `mark_everything`."""
         self._live = False
 
-    async def follow(self) -> AsyncIterator[str]:
+    async def follow(self) -> AsyncGenerator[str, None]:
         """Uids as they are marked, for ever; EVERYTHING comes first, once changes are seen."""
         some, uids = asyncio.Event(), dict[str, None]()
         if self._live:

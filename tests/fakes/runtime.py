@@ -6,12 +6,11 @@ found by its command line. Nothing is executed, no file is written.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 
 from edgecore.runtime.contract import (
     Brief,
@@ -28,6 +27,7 @@ from edgecore.runtime.contract import (
     State,
 )
 from edgecore.runtime.errors import ImageMissing, NotFound, PullFailed, RuntimeFault, RuntimeGone, StartFailed
+from edgecore.runtime.readers import EVERYTHING, Readers
 from edgelink.aio.clock import Clock, SystemClock
 
 _NANOSECONDS = 1_000_000_000
@@ -64,7 +64,7 @@ class FakeRuntime:
         self.registry = {canonical(name) for name in registry}
         self.programs = dict(programs or {})
         self.logins: dict[str, tuple[str, str]] = {}
-        """User and password by registry host, for the hosts that ask for one."""
+        """User and password by repository (``host/name``), for those that ask for a login."""
         self.delays: dict[str, float] = {}
         """Seconds that a call takes, by its method's name."""
         self.calls: Counter[str] = Counter()
@@ -80,7 +80,8 @@ class FakeRuntime:
         self._addresses = itertools.count(2)
         self._ids = itertools.count(1)
         self._stamp = 0
-        self._subscribers: set[_Subscriber] = set()
+        self._readers = Readers()
+        self._readers.mark_everything()
         self._closed = False
         for name in local:
             self._store(canonical(name))
@@ -111,11 +112,12 @@ class FakeRuntime:
     def go(self) -> None:
         """The runtime stops answering; containers go on."""
         self._gone = True
+        self._readers.blind()
 
     def come_back(self) -> None:
         """It answers again and knows what happened meanwhile."""
         self._gone = False
-        self._changed("")
+        self._readers.mark_everything()
 
     def reboot(self) -> None:
         """What is left after a power cut: nothing runs, images and records are kept."""
@@ -123,7 +125,7 @@ class FakeRuntime:
             self._end(container.id, 255, "Unknown")
         for sandbox in list(self._sandboxes.values()):
             self._sandboxes[sandbox.id] = dataclasses.replace(sandbox, ready=False)
-        self._changed("")
+        self._changed(EVERYTHING)
 
     def fail_next(self, call: str, error: Exception, times: int = 1) -> None:
         """The next *times* calls of the method named *call* raise *error* instead of doing anything."""
@@ -280,10 +282,9 @@ class FakeRuntime:
     async def pull(self, reference: str, credentials: Credentials | None = None) -> str:
         await self._enter("pull")
         name = canonical(reference)
-        host = name.partition("/")[0]
-        given = (credentials.username, credentials.password) if credentials else None
-        if host in self.logins and given != self.logins[host]:
-            raise PullFailed(f"cannot pull image {reference}: {host} refused the login (401 Unauthorized)")
+        wanted = self.logins.get(name.rpartition(":")[0])
+        if wanted and (credentials is None or (credentials.username, credentials.password) != wanted):
+            raise PullFailed(f"cannot pull image {reference}: unexpected status 401 Unauthorized")
         if name not in self.registry:
             raise ImageMissing(f"cannot pull image {reference}: not found")
         return self._store(name)
@@ -293,11 +294,8 @@ class FakeRuntime:
         if found := self._find(image):
             del self._images[found.id]
 
-    async def changes(self) -> AsyncIterator[str]:
-        with self._subscribed() as subscriber:
-            while True:
-                for uid in await subscriber.take():
-                    yield uid
+    def changes(self) -> AsyncGenerator[str, None]:
+        return self._readers.follow()
 
     async def close(self) -> None:
         self._closed = True
@@ -318,19 +316,9 @@ class FakeRuntime:
         if failures := self._failures.get(call):
             raise failures.pop(0)
 
-    @contextlib.contextmanager
-    def _subscribed(self) -> Iterator["_Subscriber"]:
-        subscriber = _Subscriber()
-        self._subscribers.add(subscriber)
-        try:
-            yield subscriber
-        finally:
-            self._subscribers.discard(subscriber)
-
     def _changed(self, uid: str) -> None:
         if not self._gone:
-            for subscriber in self._subscribers:
-                subscriber.put(uid)
+            self._readers.mark(uid)
 
     def _set(self, container: Container, **changes: object) -> None:
         self._containers[container.id] = dataclasses.replace(container, **changes)  # type: ignore[arg-type]
@@ -385,25 +373,6 @@ class FakeRuntime:
         """Nanoseconds, each call later than the one before."""
         self._stamp = max(self._stamp + 1, int(self._clock.utc().timestamp() * _NANOSECONDS))
         return self._stamp
-
-
-class _Subscriber:
-    """Uids not yet seen by one reader of `changes`; the same uid twice is one."""
-
-    def __init__(self) -> None:
-        self._uids: dict[str, None] = {"": None}
-        self._some = asyncio.Event()
-        self._some.set()
-
-    def put(self, uid: str) -> None:
-        self._uids[uid] = None
-        self._some.set()
-
-    async def take(self) -> list[str]:
-        await self._some.wait()
-        self._some.clear()
-        uids, self._uids = list(self._uids), {}
-        return uids
 
 
 def canonical(reference: str) -> str:
