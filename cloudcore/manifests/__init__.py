@@ -1,0 +1,1 @@
+"""What a cluster needs for CloudCore, as Kubernetes objects; ``cloudcore manifests`` prints them for kubectl apply."""
