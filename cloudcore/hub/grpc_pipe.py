@@ -73,10 +73,25 @@ class GrpcPipe:
         return message if isinstance(message, bytes) else None
 
 
-def server(
-    address: str, *, ca: bytes, certificate: bytes, key: bytes, frame_limit: int, serve: Serve
-) -> grpc.aio.Server:
-    """A gRPC server on *address* that runs *serve* for each stream; client certificates are required."""
+class GrpcServer:
+    """Runs *serve* for each stream; client certificates are required. Made by `build`."""
+
+    def __init__(self, server: grpc.aio.Server, credentials: grpc.ServerCredentials) -> None:
+        self._server, self._credentials = server, credentials
+
+    def listen(self, address: str) -> int:
+        """Listen on *address* (``host:port`` or ``unix:path``); the port."""
+        return int(self._server.add_secure_port(address, self._credentials))
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(grace=1.0)
+
+
+def build(*, ca: bytes, certificate: bytes, key: bytes, frame_limit: int, serve: Serve) -> GrpcServer:
+    """A server that is not listening yet. All key material is PEM."""
 
     async def attach(requests: AsyncIterator[bytes], context: Context) -> None:
         await serve(GrpcPipe(context))
@@ -89,9 +104,8 @@ def server(
         ("grpc.server.max_pending_requests_hard_limit", 40000),
     ]
     service, method = METHOD
-    built = grpc.aio.server(options=options)
+    server = grpc.aio.server(options=options)
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(attach)
-    built.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     credentials = grpc.ssl_server_credentials([(key, certificate)], root_certificates=ca, require_client_auth=True)
-    built.add_secure_port(address, credentials)
-    return built
+    return GrpcServer(server, credentials)

@@ -214,15 +214,15 @@ class Listener:
         with tempfile.TemporaryDirectory(prefix="marram-") as private:
             path = os.path.join(private, "grpc.sock")
             tls = self._tls
-            server = grpc_pipe.server(
-                f"unix:{path}", ca=tls.ca, certificate=tls.certificate, key=tls.key,
-                frame_limit=self._limits.frame, serve=serve,
-            )  # fmt: skip
+            server = grpc_pipe.build(
+                ca=tls.ca, certificate=tls.certificate, key=tls.key, frame_limit=self._limits.frame, serve=serve
+            )
+            server.listen(f"unix:{path}")
             await server.start()
             try:
                 yield path
             finally:
-                await server.stop(grace=1.0)
+                await server.stop()
 
     def _refuse(self, who: str, reason: str, *, kind: str) -> None:
         self._refused(kind)

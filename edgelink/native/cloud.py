@@ -85,7 +85,7 @@ class NativeCloud(Half):
 
     def _role_frames(self) -> list[frames.Frame]:
         out: list[frames.Frame] = []
-        while self._waiting and self._window.has_room():
+        while self._open and self._waiting and self._window.has_room():
             key = next(iter(self._waiting))
             item = self._waiting.pop(key)
             match item:
