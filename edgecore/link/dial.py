@@ -141,6 +141,7 @@ class Dialer:
                 self._questions.attach(link)
                 self._state.opened(skew)
                 log.info("attached to %s, clock skew %.1f s", clean(peer), skew)
+                await drain.open()
             case InventoryWanted():
                 link.session.state_inventory(await self._objects.inventory())
                 link.kick()
@@ -149,7 +150,6 @@ class Dialer:
             case InSync():
                 self._failures, self._said = 0, ""
                 log.info("in sync with the cloud")
-                await drain.open()
             case ReportTaken():
                 await drain.taken(event)
             case Answered():
