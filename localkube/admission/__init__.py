@@ -1,0 +1,1 @@
+"""What happens to an object between the client and the store: defaults, mutations, validation, per kind."""

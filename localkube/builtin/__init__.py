@@ -1,0 +1,1 @@
+"""The kinds a Kubernetes API has out of the box."""

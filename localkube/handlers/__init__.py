@@ -1,0 +1,1 @@
+"""What each verb does with a resource: read, write, delete, watch, subresources, reviews."""

@@ -1,0 +1,1 @@
+"""Server-side printing: the Table documents that ``kubectl get`` shows."""

@@ -1,0 +1,1 @@
+"""Objects, their revisions and their history: ``store`` in memory, ``journal`` on disk."""
