@@ -50,7 +50,7 @@ class _Write:
     done: asyncio.Future[None]
 
 
-def _merged(writes: Iterable[_Write]) -> list[tuple[str, list[Sequence[Any]]]]:
+def _merged(writes: Iterable[_Write]) -> list[Statement]:
     """All statements in order, neighbours with the same SQL as one."""
     merged: list[tuple[str, list[Sequence[Any]]]] = []
     for write in writes:
@@ -58,7 +58,7 @@ def _merged(writes: Iterable[_Write]) -> list[tuple[str, list[Sequence[Any]]]]:
             if not merged or merged[-1][0] != sql:
                 merged.append((sql, []))
             merged[-1][1].extend(rows)
-    return merged
+    return list(merged)
 
 
 def _lenient(raw: bytes) -> str:
@@ -115,7 +115,7 @@ class Database:
         self._connection.text_factory = _lenient
         await self._connection.create_function(seal.FUNCTION, 2, seal.seal, deterministic=True)
         for pragma in pragmas:
-            await self._connection.execute_fetchall(f"PRAGMA {pragma}")
+            await self.fetch(f"PRAGMA {pragma}")
 
     @property
     def trouble(self) -> str:
@@ -176,7 +176,7 @@ class Database:
     async def _commit(self, group: list[_Write]) -> None:
         try:
             async with self._turn:
-                await self._transact(_merged(group))
+                await self._transact_or_shrink(_merged(group))
         except sqlite3.Error as error:
             failure = translated(error, f"write the node's store {self._path}")
             self._note(str(failure) if isinstance(failure, StoreFull) else self._trouble)
@@ -190,7 +190,18 @@ class Database:
             if not write.done.done():
                 write.done.set_result(None)
 
-    async def _transact(self, statements: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+    async def _transact_or_shrink(self, statements: Sequence[Statement]) -> None:
+        try:
+            await self._transact(statements)
+        except sqlite3.Error as error:
+            if not isinstance(translated(error, "write"), StoreFull):
+                raise
+            # The log may hold pages that have their place in the main file already: once they are copied there, the log
+            # starts over in the space it has.
+            await self._connection.execute_fetchall("PRAGMA wal_checkpoint(RESTART)")
+            await self._transact(statements)
+
+    async def _transact(self, statements: Sequence[Statement]) -> None:
         try:
             for sql, rows in statements:
                 await self._connection.executemany(sql, rows)

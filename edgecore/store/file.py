@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 DAMAGED_SUFFIX: Final = ".damaged"
 _VACUUM_ABOVE: Final = 256
 """Free pages that are worth giving back to the file system, at start only."""
+_RESERVE: Final = 256 * 1024
 
 WITHOUT_SPACE: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
@@ -49,12 +50,50 @@ def prepare(path: Path) -> None:
     except OSError as cause:
         raise StoreError(f"cannot open the node's store {path}: {cause.strerror}; check the data directory") from cause
     try:
-        if complaint := _damage(path):
-            _start_over(path, complaint)
-        with contextlib.closing(_connect(path)) as connection:
-            _settle(connection, path)
+        _check_with_reserve(path)
     except sqlite3.Error as cause:
         raise translated(cause, f"open the node's store {path}") from cause
+
+
+def _check_with_reserve(path: Path) -> None:
+    try:
+        _check(path)
+    except sqlite3.Error as error:
+        if not (code_of(error) in WITHOUT_SPACE and _release_reserve(path)):
+            raise
+        _check(path)
+    else:
+        _keep_reserve(path)
+
+
+def _check(path: Path) -> None:
+    if complaint := _damage(path):
+        _start_over(path, complaint)
+    with contextlib.closing(_connect(path)) as connection:
+        _settle(connection, path)
+
+
+def _reserve(path: Path) -> Path:
+    return path.with_name(path.name + "-reserve")
+
+
+def _keep_reserve(path: Path) -> None:
+    """Keep space aside for opening on a full disk: SQLite needs some merely to read."""
+    reserve = _reserve(path)
+    with contextlib.suppress(OSError):
+        if reserve.exists() and reserve.stat().st_size == _RESERVE:
+            return
+        reserve.write_bytes(bytes(_RESERVE))
+        reserve.chmod(0o600)
+
+
+def _release_reserve(path: Path) -> bool:
+    """Give the space to SQLite; False if there was none."""
+    with contextlib.suppress(OSError):
+        held = _reserve(path).stat().st_size
+        _reserve(path).write_bytes(b"")
+        return held > 0
+    return False
 
 
 def existing(path: Path) -> str:
@@ -75,7 +114,8 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     schema.upgrade(connection, str(path))
     if connection.execute("PRAGMA freelist_count").fetchone()[0] > _VACUUM_ABOVE:
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
+        # A script, because it gives a row without columns per page, and the module stops a statement at the first.
+        connection.executescript("PRAGMA incremental_vacuum")
 
 
 def _damage(path: Path) -> str:
@@ -101,6 +141,7 @@ def _start_over(path: Path, complaint: str) -> None:
     Path(f"{path}-shm").unlink(missing_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with contextlib.closing(_connect(path)) as fresh, contextlib.closing(_connect(aside)) as damaged:
+        damaged.execute("PRAGMA writable_schema = ON")  # reads on although the header disagrees with the file's size
         _settle(fresh, path)
         copied = salvage.copy_readable(damaged, fresh)
     log.error(
