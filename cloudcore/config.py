@@ -84,6 +84,9 @@ class Settings:
     replica: str
     """This process among several CloudCores."""
 
+    api_listen: Address
+    """Where the embedded API listens."""
+
     health: Address
     log_level: str
     log_json: bool
@@ -170,6 +173,7 @@ _DAEMON: Final = (
     _Option("certificate-life", duration, "365d", "validity of node certificates"),
     _Option("renewal-grace", duration, "30d", "how long an expired certificate can be renewed"),
     _Option("server-certificate-life", duration, "365d", "validity of the server certificate"),
+    _Option("api-listen", address, "127.0.0.1:6443", "where the embedded API serves kubectl"),
     _Option("health-listen", address, "127.0.0.1:10001", "where /healthz, /readyz and /metrics are"),
     _Option("replica", str, None, "name of this replica (default: the host name)"),
     _Option("log-level", _level, "info", "debug, info, warning or error"),
@@ -198,6 +202,7 @@ def load(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> S
         embedded=values["embedded"],
         namespace=values["namespace"],
         replica=values["replica"] or socket.gethostname(),
+        api_listen=values["api-listen"],
         health=values["health-listen"],
         log_level=values["log-level"],
         log_json=values["log-json"],

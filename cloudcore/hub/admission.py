@@ -1,5 +1,6 @@
 """Who may attach: a verified client certificate → the node it names. Pure."""
 
+import dataclasses
 import datetime
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,7 +16,15 @@ Revoked = Callable[[NodeName, datetime.datetime], bool]
 """Whether certificates of this node issued at this time are revoked."""
 
 
-def admit(certificate: Mapping[str, Any] | None, revoked: Revoked) -> NodeName:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who came, and when the certificate that says so begins to be valid."""
+
+    node: NodeName
+    issued: datetime.datetime
+
+
+def admit(certificate: Mapping[str, Any] | None, revoked: Revoked) -> Admitted:
     """The node of *certificate* (as ``ssl.SSLSocket.getpeercert`` gives it, chain verified). Raises Refused."""
     if not certificate:
         raise Refused("no client certificate was presented: join this node first (edgecore join)")
@@ -27,4 +36,4 @@ def admit(certificate: Mapping[str, Any] | None, revoked: Revoked) -> NodeName:
     issued = datetime.datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notBefore"]), datetime.UTC)
     if revoked(node, issued):
         raise Refused(f"the certificate of node {node} is revoked: join again with a new token")
-    return node
+    return Admitted(node, issued)

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from cloudcore.hub import doorway
-from cloudcore.hub.admission import Revoked, admit
+from cloudcore.hub.admission import Admitted, Revoked, admit
 from cloudcore.hub.roster import Attachment, Roster
 from cloudcore.hub.ws_pipe import WsPipe
 from edgelink.aio.clock import Clock
@@ -25,7 +25,6 @@ from edgelink.errors import ChannelError, Closed, Refused
 from edgelink.events import Asked, Ended, HelloArrived, Opened
 from edgelink.native.cloud import CLOUD_LIMITS, NativeCloud
 from edgelink.native.half import Limits, Meter, no_meter
-from edgelink.objects import NodeName
 from edgelink.pipe import Pipe
 from edgelink.pump import Link, connected
 from edgelink.session import CloudSession
@@ -168,14 +167,15 @@ class Listener:
         )
         async with connected(session, pipe, self._clock, name=f"session {address}") as link:
             try:
-                node = admit(certificate, self._revoked)
+                admitted = admit(certificate, self._revoked)
             except Refused as refusal:
                 self._refuse(address, str(refusal), kind="certificate")
                 link.close(str(refusal), refused=True)
                 return
-            await self._converse(link, node)
+            await self._converse(link, admitted)
 
-    async def _converse(self, link: Link[CloudSession], node: NodeName) -> None:
+    async def _converse(self, link: Link[CloudSession], admitted: Admitted) -> None:
+        node = admitted.node
         attachment: Attachment | None = None
         skew = 0.0
         try:
@@ -189,7 +189,7 @@ class Listener:
                             self._refuse(node, reason, kind="wrong-name")
                             link.close(reason, refused=True)
                             return
-                        attachment = Attachment(node, link, digest, clean(software), skew)
+                        attachment = Attachment(node, link, digest, clean(software), admitted.issued, skew)
                         bind(log, node=node).info("attached, %s, clock skew %.1f s", clean(software), skew)
                         await self._roster.attach(attachment)
                     case _ if attachment:

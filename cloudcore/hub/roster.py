@@ -6,6 +6,7 @@ that talk to it, nothing piles up.
 
 import asyncio
 import dataclasses
+import datetime
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -29,6 +30,8 @@ class Attachment:
     link: Link[CloudSession]
     digest: bytes
     software: str
+    issued: datetime.datetime
+    """notBefore of the certificate it was admitted with."""
     skew: float
     """The edge's clock minus ours, in seconds."""
 
