@@ -1,0 +1,31 @@
+"""What the composition root tells the pods feature."""
+
+import dataclasses
+from pathlib import Path
+
+from edgecore.pods.dirs import Directories
+from edgecore.pods.resources import Capacity
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PodSettings:
+    """Of this node."""
+
+    node: str
+    """Name of the Node object."""
+
+    directories: Directories
+
+    capacity: Capacity
+    """For OOM scores and for ``limits`` shown to a container that has none."""
+
+    cgroup_parent: str
+    """Each pod gets ``<parent>/pod<uid>``. Never share the parent with another kubelet-like daemon."""
+
+    cgroup_root: Path = Path("/sys/fs/cgroup")
+
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    """Of the node; pods inherit it."""
+
+    hosts_file: Path = Path("/etc/hosts")
+    """Of the node; pods on the node's network inherit it."""

@@ -1,0 +1,172 @@
+"""PodStatus as kubectl users expect it: a pure function of spec, runtime view, memory and the last status reported.
+
+Owns: phase and conditions. The body is a strategic merge patch: a field that may disappear is null when it is absent,
+and the lists that merge by key although they are ours alone begin with a replace directive.
+Source of the rules: pkg/kubelet/kubelet_pods.go and pkg/kubelet/status/generate.go.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from edgecore.pods import times
+from edgecore.pods.container_status import Before, container_statuses
+from edgecore.pods.known import Known, Moment, Waiting
+from edgecore.pods.plan import newest
+from edgecore.pods.resources import qos_class
+from edgecore.pods.spec import PodSpec
+from edgecore.runtime.contract import PodView
+
+Json = dict[str, Any]
+_REPLACE: Final[Json] = {"$patch": "replace"}
+UNSUPPORTED: Final = "UnsupportedField"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a status needs besides the pod: the node's addresses, why containers wait, what they said at their end."""
+
+    host_ips: tuple[str, ...] = ()
+    waiting: Mapping[str, Waiting] = dataclasses.field(default_factory=dict)
+    messages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Container id → termination message."""
+
+
+def pod_status(
+    pod: PodSpec, seen: PodView, known: Known, around: Surroundings, before: Json | None, now: Moment
+) -> Json:
+    """The ``status`` to report; *before* is the one reported last."""
+    before = before or {}
+    waiting = around.waiting
+    if pod.complaints:
+        why = Waiting(UNSUPPORTED, unsupported_message(pod))
+        waiting = {view.name: why for view in pod.all_containers()}
+    last = newest(seen.containers)
+    memory = Before(before, around.messages)
+    init = container_statuses(pod, pod.init_containers, last, seen, waiting, memory, init=True)
+    main = container_statuses(pod, pod.containers, last, seen, waiting, memory, init=False)
+    phase = _phase(pod, known, init, main)
+    status: Json = {
+        "phase": phase,
+        "reason": known.outcome.reason or None if known.outcome else None,
+        "message": known.outcome.message or None if known.outcome else None,
+        "conditions": _conditions(pod, seen, phase, init, main, before, now),
+        "qosClass": qos_class(pod),
+        "containerStatuses": main,
+        **_addresses(pod, seen, around, before),
+    }
+    if pod.init_containers:
+        status["initContainerStatuses"] = init
+    if known.started is not None:
+        status["startTime"] = times.stamp(known.started)
+    if pod.generation is not None:
+        status["observedGeneration"] = pod.generation
+    return status
+
+
+def unsupported_message(pod: PodSpec) -> str:
+    """Every field that keeps *pod* from starting, in one sentence."""
+    return "this node does not support: " + "; ".join(pod.complaints)
+
+
+def _phase(pod: PodSpec, known: Known, init: Sequence[Json], main: Sequence[Json]) -> str:
+    if known.outcome is not None:
+        return known.outcome.phase
+    if not all(status["ready"] for status in init) and not any(status["lastState"] for status in main):
+        return "Pending"
+    fresh = [s for s in main if "waiting" in s["state"] and not s["lastState"]]
+    running = [s for s in main if "running" in s["state"]]
+    if fresh or not main:
+        return "Pending"
+    if running or pod.deletion is None:
+        return "Running"
+    return "Succeeded" if all(_exit_code(s) == 0 for s in main) else "Failed"
+
+
+def _exit_code(status: Json) -> int:
+    ended = status["state"].get("terminated") or status["lastState"].get("terminated") or {"exitCode": 1}
+    return int(ended["exitCode"])
+
+
+def _addresses(pod: PodSpec, seen: PodView, around: Surroundings, before: Json) -> Json:
+    """Host and pod addresses; a pod keeps its last ones while it has no sandbox."""
+    found: Json = {}
+    if around.host_ips:
+        found["hostIP"] = around.host_ips[0]
+        found["hostIPs"] = [_REPLACE, *({"ip": ip} for ip in around.host_ips)]
+    ips = seen.sandboxes[0].ips if seen.sandboxes else ()
+    if pod.host_network and seen.sandboxes:
+        ips = around.host_ips
+    if ips:
+        found["podIP"] = ips[0]
+        found["podIPs"] = [_REPLACE, *({"ip": ip} for ip in ips)]
+    elif "podIP" in before:
+        found["podIP"], found["podIPs"] = before["podIP"], before["podIPs"]
+    return found
+
+
+# ---- conditions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Condition:
+    kind: str
+    true: bool
+    reason: str = ""
+    message: str = ""
+
+
+def _conditions(
+    pod: PodSpec, seen: PodView, phase: str, init: Sequence[Json], main: Sequence[Json], before: Json, now: Moment
+) -> list[Json]:
+    networked = bool(seen.sandboxes) and seen.sandboxes[0].ready
+    ready = _ready(phase, main)
+    found = [
+        _Condition("PodReadyToStartContainers", networked),
+        _initialized(phase, init, any("running" in s["state"] or s["lastState"] for s in main)),
+        dataclasses.replace(ready, kind="Ready"),
+        ready,
+        _Condition("PodScheduled", True),
+    ]
+    if pod.complaints:
+        found.append(_Condition("PodSupported", False, UNSUPPORTED, unsupported_message(pod)))
+    old = {entry["type"]: entry for entry in before.get("conditions", ())}
+    return [_condition(pod, condition, old.get(condition.kind), now) for condition in found]
+
+
+def _initialized(phase: str, init: Sequence[Json], begun: bool) -> _Condition:
+    if phase == "Succeeded":
+        return _Condition("Initialized", True, "PodCompleted")
+    unready = [status["name"] for status in init if not status["ready"]]
+    if begun or not unready:
+        return _Condition("Initialized", True)
+    message = f"containers with incomplete status: [{' '.join(unready)}]"
+    return _Condition("Initialized", False, "ContainersNotInitialized", message)
+
+
+def _ready(phase: str, main: Sequence[Json]) -> _Condition:
+    kind = "ContainersReady"
+    if phase == "Succeeded":
+        return _Condition(kind, False, "PodCompleted")
+    if phase == "Failed":
+        return _Condition(kind, False, "PodFailed")
+    if unready := [status["name"] for status in main if not status["ready"]]:
+        message = f"containers with unready status: [{' '.join(unready)}]"
+        return _Condition(kind, False, "ContainersNotReady", message)
+    return _Condition(kind, True)
+
+
+def _condition(pod: PodSpec, condition: _Condition, old: Json | None, now: Moment) -> Json:
+    value = "True" if condition.true else "False"
+    changed = old is None or old["status"] != value
+    body: Json = {
+        "type": condition.kind,
+        "status": value,
+        "lastProbeTime": None,
+        "lastTransitionTime": times.stamp(now.wall) if changed or old is None else old["lastTransitionTime"],
+        "reason": condition.reason or None,
+        "message": condition.message or None,
+    }
+    if pod.generation is not None:
+        body["observedGeneration"] = pod.generation
+    return body
