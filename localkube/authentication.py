@@ -1,7 +1,6 @@
 """Who sends a request: client certificate of our CA, the admin's token, or a service account token of ours."""
 
 import hmac
-from typing import Any
 
 from localkube.errors import unauthorized
 from localkube.handlers.api import Api
@@ -9,6 +8,7 @@ from localkube.handlers.call import User
 from localkube.handlers.reviews import account_user, live_claims
 from localkube.pki import ADMIN, ADMIN_GROUP
 from localkube.tokens import BadToken
+from localkube.values import Value
 
 _AUTHENTICATED = "system:authenticated"
 
@@ -19,7 +19,7 @@ class Authenticator:
     def __init__(self, api: Api, admin_token: str) -> None:
         self._api, self._admin_token = api, admin_token
 
-    def user(self, authorization: str, certificate: dict[str, Any] | None) -> User:
+    def user(self, authorization: str, certificate: dict[str, Value] | None) -> User:
         """The user, or ApiError 401."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token:
@@ -37,7 +37,7 @@ class Authenticator:
             raise unauthorized() from cause
 
 
-def _by_certificate(certificate: dict[str, Any]) -> User:
+def _by_certificate(certificate: dict[str, Value]) -> User:
     subject = [pair for part in certificate.get("subject", ()) for pair in part]
     names = [value for key, value in subject if key == "commonName"]
     groups = tuple(value for key, value in subject if key == "organizationName")

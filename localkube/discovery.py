@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-from typing import Any
 
 import msgspec
 
 from localkube.resources import Registry, Resource
+from localkube.values import Json
 
-Json = dict[str, Any]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _SUBRESOURCE_VERBS = {
     "status": ["get", "patch", "update"],

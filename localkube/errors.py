@@ -5,7 +5,8 @@ One exception class: the caller of an API handler can do only one thing with a r
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+
+from localkube.values import Value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,12 +24,12 @@ class Cause:
 class ApiError(Exception):
     """A request that is answered with a ``Status`` of failure."""
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(self, code: int, reason: str, message: str, details: dict[str, Value] | None = None) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
-    def status(self) -> dict[str, Any]:
-        body: dict[str, Any] = {
+    def status(self) -> dict[str, Value]:
+        body: dict[str, Value] = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {},
@@ -43,8 +44,8 @@ class ApiError(Exception):
         return body
 
 
-def _details(name: str, group: str, kind: str) -> dict[str, Any]:
-    details: dict[str, Any] = {}
+def _details(name: str, group: str, kind: str) -> dict[str, Value]:
+    details: dict[str, Value] = {}
     if name:
         details["name"] = name
     if group:

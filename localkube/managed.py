@@ -1,11 +1,8 @@
 """metadata.managedFields: who set which field last; and server-side apply, which is built on it."""
 
-from typing import Any
-
 from localkube.patch.merge_patch import apply_merge_patch
 from localkube.resources import Resource
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 def track_update(resource: Resource, old: Json | None, new: Json, manager: str, subresource: str, now: float) -> None:

@@ -1,6 +1,7 @@
 """The server's own certificate authority and keys, in files of the data directory, mode 0600. EC P-256.
 
-Made once; cryptography is imported only then. A lost file is made again, except the CA: who has its kubeconfig stays in.
+Made once; cryptography is imported only then. A lost file is made again; as long as the CA stays, who has a
+kubeconfig stays in.
 """
 
 import datetime

@@ -6,11 +6,9 @@ versions of it.
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 from localkube.builtin.kinds import KINDS, Kind
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

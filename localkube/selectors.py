@@ -6,11 +6,10 @@ Label selector grammar: https://kubernetes.io/docs/concepts/overview/working-wit
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from localkube.errors import ApiError, bad_request
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 Labels = Mapping[str, str]
 LabelTest = Callable[[Labels], bool]
 
@@ -163,7 +162,7 @@ def parse_fields(text: str) -> tuple[FieldTerm, ...]:
 
 def lookup(obj: Json, path: str) -> str:
     """The text of a plain dotted *path*; empty when absent."""
-    value: Any = obj
+    value: Value = obj
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if value is None:

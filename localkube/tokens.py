@@ -6,14 +6,15 @@ Source of the claims: https://kubernetes.io/docs/reference/access-authn-authz/se
 import base64
 import hashlib
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
+
+from localkube.values import Json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-Json = dict[str, Any]
 AUDIENCE = ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 

@@ -1,15 +1,14 @@
-"""Defaults and validation of the small kinds: nodes, namespaces, config maps, secrets, leases, events, services. Pure."""
+"""Defaults and validation of the small kinds: nodes, namespaces, config maps, secrets, leases, services. Pure."""
 
 import base64
 import binascii
 import json
 import re
-from typing import Any
 
 from localkube.admission.quantity import canonical
 from localkube.errors import Cause
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _KEY_RULE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
@@ -109,7 +108,7 @@ def _forbidden(field: str, why: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
 
 
-def _invalid(field: str, value: Any, why: str) -> Cause:
+def _invalid(field: str, value: Value, why: str) -> Cause:
     return Cause("FieldValueInvalid", f"Invalid value: {json.dumps(value)}: {why}", field)
 
 

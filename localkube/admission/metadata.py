@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from localkube.admission.names import (
     label_problem,
@@ -13,8 +12,8 @@ from localkube.admission.names import (
 )
 from localkube.errors import Cause
 from localkube.resources import Resource
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _NAME_RULES: dict[str, Callable[[str], str | None]] = {
     "namespaces": label_problem,
     "services": label_problem,
@@ -30,7 +29,7 @@ _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 _ANNOTATIONS_LIMIT = 256 * 1024
 
 
-def _invalid(field: str, value: Any, why: str) -> Cause:
+def _invalid(field: str, value: Value, why: str) -> Cause:
     shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Cause("FieldValueInvalid", f"Invalid value: {shown}: {why}", field)
 

@@ -1,11 +1,10 @@
 """What an API server fills into a pod (or pod template) that does not say it. Pure, in place."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from localkube.admission.quantity import canonical, equal, is_zero
+from localkube.values import Json
 
-Json = dict[str, Any]
 _DEFAULT_TOLERATION_SECONDS = 300
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 

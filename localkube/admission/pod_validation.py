@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from localkube.admission.names import label_problem, subdomain_problem
 from localkube.admission.quantity import parse
 from localkube.errors import Cause
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _MUTABLE = "pod updates may not change fields other than"
 _MUTABLE_FIELDS = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
@@ -56,7 +55,7 @@ def check_spec(spec: Json, path: str) -> list[Cause]:
     return causes
 
 
-def _invalid(value: Any, why: str, field: str) -> Cause:
+def _invalid(value: Value, why: str, field: str) -> Cause:
     shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return Cause("FieldValueInvalid", f"Invalid value: {shown}: {why}", field)
 
@@ -65,7 +64,7 @@ def _negative(value: int, field: str) -> Cause:
     return _invalid(value, "must be greater than or equal to 0", field)
 
 
-def _choice(value: Any, allowed: tuple[str, ...], field: str) -> list[Cause]:
+def _choice(value: Value, allowed: tuple[str, ...], field: str) -> list[Cause]:
     if value is None or value in allowed:
         return []
     supported = ", ".join(f'"{item}"' for item in sorted(allowed))

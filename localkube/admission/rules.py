@@ -1,7 +1,6 @@
 """Which rules hold for which kind: the one table that joins resources with their defaults and validation."""
 
 from collections.abc import Callable
-from typing import Any
 
 from localkube import clock
 from localkube.admission import basics, pod_defaults, pod_validation, serviceaccounts, workloads
@@ -10,8 +9,8 @@ from localkube.errors import Cause, forbidden, not_found
 from localkube.handlers.api import Api
 from localkube.handlers.call import Call
 from localkube.resources import Resource
+from localkube.values import Json
 
-Json = dict[str, Any]
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
 _CREATE_DEFAULTS: dict[str, Callable[[Json], None]] = {

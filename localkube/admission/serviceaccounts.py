@@ -1,13 +1,12 @@
 """The ServiceAccount admission of pods: a default account, and its token mounted into every container."""
 
 import random
-from typing import Any
 
 from localkube.admission.pod_defaults import containers
 from localkube.errors import forbidden
 from localkube.handlers.api import Api
+from localkube.values import Json
 
-Json = dict[str, Any]
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 

@@ -1,14 +1,12 @@
 """Defaults and validation of the workload kinds that are stored without a controller behind them. Pure."""
 
 import json
-from typing import Any
 
 from localkube.admission.pod_defaults import fill_in_spec
 from localkube.admission.pod_validation import check_spec
 from localkube.errors import Cause
 from localkube.selectors import matches_label_selector
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 def _template(spec: Json) -> None:

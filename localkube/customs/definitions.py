@@ -1,14 +1,13 @@
-"""CustomResourceDefinition objects: defaults, validation, status, and the resources they make the server serve. Pure."""
+"""CustomResourceDefinition objects: defaults, validation, status, and the resources they define. Pure."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from localkube import clock
 from localkube.builtin.kinds import ALL_VERBS, Kind
 from localkube.errors import Cause
 from localkube.resources import CustomVersion, Resource, resource_of
+from localkube.values import Json
 
-Json = dict[str, Any]
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 

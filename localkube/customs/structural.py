@@ -7,14 +7,13 @@ import copy
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from localkube import clock
 from localkube.errors import Cause
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _ROOT_FIELDS = ("apiVersion", "kind", "metadata")
 
 
@@ -25,7 +24,7 @@ def prune(body: Json, schema: Json) -> tuple[Json, list[str]]:
     return kept, dropped
 
 
-def _prune(value: Any, schema: Json, path: str, dropped: list[str]) -> Any:
+def _prune(value: Value, schema: Json, path: str, dropped: list[str]) -> Value:
     if isinstance(value, list):
         items = schema.get("items")
         if not isinstance(items, dict):
@@ -51,7 +50,7 @@ def _prune(value: Any, schema: Json, path: str, dropped: list[str]) -> Any:
     return result
 
 
-def fill_defaults(value: Any, schema: Json) -> None:
+def fill_defaults(value: Value, schema: Json) -> None:
     """Put defaults where *schema* has them and *value*, changed in place, has nothing (or a null it may not have)."""
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
@@ -72,12 +71,12 @@ def fill_defaults(value: Any, schema: Json) -> None:
                 fill_defaults(item, extra)
 
 
-def validate(value: Any, schema: Json, path: str = "") -> list[Cause]:
+def validate(value: Value, schema: Json, path: str = "") -> list[Cause]:
     """Every complaint about *value*, in the words of the API server."""
     return list(_validate(value, schema, path))
 
 
-def _validate(value: Any, schema: Json, path: str) -> Iterator[Cause]:
+def _validate(value: Value, schema: Json, path: str) -> Iterator[Cause]:
     if value is None and schema.get("nullable"):
         return
     problem = _type_problem(value, schema)
@@ -102,7 +101,7 @@ def _validate(value: Any, schema: Json, path: str) -> Iterator[Cause]:
     yield from _validate_combined(value, schema, path)
 
 
-def _shown(value: Any, kind: str = "") -> str:
+def _shown(value: Value, kind: str = "") -> str:
     if kind in ("object", "array"):
         return f'"{kind}"'
     return msgspec.json.encode(value).decode()
@@ -118,7 +117,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _type_problem(value: Any, schema: Json) -> tuple[str, str] | None:
+def _type_problem(value: Value, schema: Json) -> tuple[str, str] | None:
     """(found, expected) when the JSON type is wrong."""
     found = _type_name(value)
     if schema.get("x-kubernetes-int-or-string"):
@@ -133,7 +132,7 @@ def _type_problem(value: Any, schema: Json) -> tuple[str, str] | None:
     return None
 
 
-def _type_name(value: Any) -> str:
+def _type_name(value: Value) -> str:
     match value:
         case None:
             return "null"
@@ -167,11 +166,11 @@ def _validate_object(value: Json, schema: Json, path: str) -> Iterator[Cause]:
         yield _sized(path, count, "should have at least", schema["minProperties"], "properties")
 
 
-def _sized(path: str, value: Any, relation: str, limit: int, what: str) -> Cause:
+def _sized(path: str, value: Value, relation: str, limit: int, what: str) -> Cause:
     return Cause("FieldValueInvalid", f"Invalid value: {value}: {path} in body {relation} {limit} {what}", path)
 
 
-def _validate_list(value: list[Any], schema: Json, path: str) -> Iterator[Cause]:
+def _validate_list(value: list[Value], schema: Json, path: str) -> Iterator[Cause]:
     items = schema.get("items")
     if isinstance(items, dict):
         for index, item in enumerate(value):
@@ -184,12 +183,12 @@ def _validate_list(value: list[Any], schema: Json, path: str) -> Iterator[Cause]
     yield from _duplicates(value, schema, path)
 
 
-def _duplicates(value: list[Any], schema: Json, path: str) -> Iterator[Cause]:
+def _duplicates(value: list[Value], schema: Json, path: str) -> Iterator[Cause]:
     kind = schema.get("x-kubernetes-list-type")
-    seen: list[Any] = []
+    seen: list[Value] = []
     for index, item in enumerate(value):
         if kind == "map" and isinstance(item, dict):
-            identity: Any = {key: item[key] for key in schema.get("x-kubernetes-list-map-keys") or [] if key in item}
+            identity: Value = {key: item[key] for key in schema.get("x-kubernetes-list-map-keys") or [] if key in item}
         elif kind == "set":
             identity = item
         else:
@@ -248,7 +247,7 @@ def _validate_number(value: float, schema: Json, path: str) -> Iterator[Cause]:
         yield Cause("FieldValueInvalid", message, path)
 
 
-def _validate_combined(value: Any, schema: Json, path: str) -> Iterator[Cause]:
+def _validate_combined(value: Value, schema: Json, path: str) -> Iterator[Cause]:
     shown = _shown(value, _type_name(value)) if isinstance(value, (dict, list)) else _shown(value)
     for part in schema.get("allOf") or []:
         yield from _validate(value, part, path)

@@ -1,7 +1,6 @@
 """What every handler works with: the store, the registry, the signer. Wiring, no behaviour of its own."""
 
 import dataclasses
-from typing import Any
 
 import msgspec
 
@@ -9,8 +8,7 @@ from localkube.errors import not_found
 from localkube.resources import Registry, Resource
 from localkube.storage.store import Entry, Store
 from localkube.tokens import TokenSigner
-
-Json = dict[str, Any]
+from localkube.values import Value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,5 +39,5 @@ class Api:
         return entry
 
 
-def json_reply(body: Any, status: int = 200) -> Reply:
+def json_reply(body: Value, status: int = 200) -> Reply:
     return Reply(status, msgspec.json.encode(body))

@@ -3,14 +3,14 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from localkube.errors import ApiError, bad_request, unsupported_media_type
 from localkube.resources import Registry, Resource
+from localkube.values import Value
+from localkube.wire import decode as protobuf
 
-Json = dict[str, Any]
 _BODY_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
@@ -144,7 +144,7 @@ def accepted_form(accept: str) -> Form | None:
     return None
 
 
-def parse_body(body: bytes, content_type: str, kind: str) -> Any:
+def parse_body(body: bytes, content_type: str, kind: str) -> Value:
     """The request body as data. YAML is read only when the client says so; its parser is imported only then."""
     media = content_type.split(";")[0].strip()
     if media in ("application/yaml", "application/apply-patch+yaml") and not body.lstrip().startswith(b"{"):
@@ -154,6 +154,11 @@ def parse_body(body: bytes, content_type: str, kind: str) -> Any:
             return yaml.safe_load(body)
         except yaml.YAMLError as cause:
             raise bad_request(f"error parsing YAML: {cause}") from cause
+    if media == protobuf.MEDIA_TYPE:
+        try:
+            return protobuf.decode(body)
+        except protobuf.Unsupported as cause:
+            raise unsupported_media_type(_BODY_TYPES[:2]) from cause
     if media and media not in ("application/json", "application/yaml") and not media.endswith(("+json", "+yaml")):
         raise unsupported_media_type(_BODY_TYPES)
     try:

@@ -1,7 +1,6 @@
 """delete and deletecollection: preconditions, grace, finalizers, propagation."""
 
 import dataclasses
-from typing import Any
 
 from localkube import clock
 from localkube.admission import rules
@@ -13,8 +12,8 @@ from localkube.handlers.listing import filter_of
 from localkube.handlers.render import reply_body, reply_list
 from localkube.resources import Resource
 from localkube.storage.store import Entry, encode
+from localkube.values import Json
 
-Json = dict[str, Any]
 _POLICIES = ("Foreground", "Background", "Orphan")
 _POLICY_FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 

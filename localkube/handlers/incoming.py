@@ -1,14 +1,11 @@
 """Checks that a request body is an object of the resource it was sent to, and drops what the API does not know."""
 
-from typing import Any
-
 from localkube.customs.structural import prune
 from localkube.errors import bad_request
 from localkube.handlers.call import Call
 from localkube.handlers.render import stored_event
 from localkube.schema.check import clean
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 def clean_incoming(call: Call, obj: Json) -> Json:

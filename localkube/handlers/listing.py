@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import re
-from typing import Any
 
 import msgspec
 
@@ -14,8 +13,7 @@ from localkube.handlers.call import Call
 from localkube.handlers.render import reply_list, reply_object
 from localkube.resources import Resource
 from localkube.storage.store import Entry
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

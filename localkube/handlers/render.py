@@ -5,7 +5,6 @@ Bytes stay bytes wherever they can: a plain object or list is stored bodies with
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -15,8 +14,7 @@ from localkube.handlers.call import ACCEPTED, Call, Form, accepted_form
 from localkube.printing.table import table_document
 from localkube.resources import Resource
 from localkube.storage.store import Entry
-
-Json = dict[str, Any]
+from localkube.values import Json, Value
 
 
 def form_of(call: Call) -> Form:
@@ -123,7 +121,7 @@ def _encoded(document: Json, form: Form, status: int, call: Call) -> Reply:
     return Reply(status, msgspec.json.encode(document), headers=_warnings(call))
 
 
-def yaml_reply(document: Any, status: int = 200) -> Reply:
+def yaml_reply(document: Value, status: int = 200) -> Reply:
     import yaml
 
     return Reply(status, yaml.safe_dump(document, default_flow_style=False).encode(), "application/yaml")

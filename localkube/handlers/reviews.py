@@ -4,15 +4,14 @@ There is no authorisation: every access review answers yes.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from localkube import clock
 from localkube.handlers.api import Api, Reply, json_reply
 from localkube.handlers.call import Call, User
 from localkube.handlers.writing import object_of
 from localkube.tokens import AUDIENCE, BadToken
+from localkube.values import Json
 
-Json = dict[str, Any]
 _ALL_RULES = {
     "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
     "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],

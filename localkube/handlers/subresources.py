@@ -1,7 +1,6 @@
 """The subresources that are not just another view of the object: scale, binding, eviction, token."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from localkube import clock
 from localkube.errors import MODIFIED, ApiError, Cause, bad_request, conflict, invalid, not_found
@@ -15,8 +14,8 @@ from localkube.printing.jsonpath import find
 from localkube.selectors import matches_label_selector
 from localkube.storage.store import Entry
 from localkube.tokens import AUDIENCE, account_claims
+from localkube.values import Json
 
-Json = dict[str, Any]
 _DONE = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 600, 2**32
 _BINDABLE = {("v1", "Pod"): "pods", ("v1", "Secret"): "secrets", ("v1", "Node"): "nodes"}

@@ -1,8 +1,7 @@
 """watch: a stream of changes, filtered and rendered, that ends by timeout, by 410 or because the reader is too slow."""
 
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
@@ -13,8 +12,8 @@ from localkube.handlers.listing import Filter, filter_of, list_options_error
 from localkube.handlers.render import as_object, form_of, metadata_only, whole
 from localkube.printing.table import table_document
 from localkube.storage.store import Entry, Event, Watcher
+from localkube.values import Json
 
-Json = dict[str, Any]
 BOOKMARK_INTERVAL = 60.0
 DEFAULT_TIMEOUT = 1800.0
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
@@ -55,7 +54,7 @@ class Stream:
             return None
         return since
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Encoded events, several per chunk; the caller writes them out and closes the response at the end."""
         key = self._resource.key
         watcher = self._store.watch(key, self._since)

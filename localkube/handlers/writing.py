@@ -6,7 +6,6 @@ Between reading the newest version and handing over the next one nothing waits, 
 
 import random
 import uuid
-from typing import Any
 
 import msgspec
 
@@ -23,8 +22,8 @@ from localkube.patch.json_patch import apply_json_patch
 from localkube.patch.merge_patch import apply_merge_patch
 from localkube.patch.strategic import apply_strategic_patch
 from localkube.storage.store import Entry
+from localkube.values import Json
 
-Json = dict[str, Any]
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 APPLY = "application/apply-patch+yaml"
 _PATCH_TYPES = ("application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json")

@@ -1,7 +1,5 @@
 """Owner references: an object whose owners are all gone goes too; foreground and orphan deletion."""
 
-from typing import Any
-
 import msgspec
 
 from localkube.handlers.api import Api
@@ -9,7 +7,6 @@ from localkube.handlers.deleting import Options, remove
 from localkube.resources import Resource
 from localkube.storage.store import Entry, Event
 
-Json = dict[str, Any]
 _FINALIZERS = ("foregroundDeletion", "orphan")
 
 

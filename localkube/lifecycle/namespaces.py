@@ -1,7 +1,5 @@
 """Namespaces: the standard ones, what every one contains, and how one goes away."""
 
-from typing import Any
-
 from localkube.admission.basics import fill_in_namespace
 from localkube.customs.crds import KEY as CRDS
 from localkube.customs.definitions import CLEANUP_FINALIZER
@@ -9,8 +7,8 @@ from localkube.handlers.api import Api
 from localkube.handlers.deleting import Options, remove
 from localkube.lifecycle.writes import create_if_absent
 from localkube.storage.store import Entry
+from localkube.values import Json
 
-Json = dict[str, Any]
 STANDARD = ("default", "kube-node-lease", "kube-public", "kube-system")
 _ROOT_CERTIFICATE = "kube-root-ca.crt"
 

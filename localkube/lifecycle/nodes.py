@@ -1,14 +1,12 @@
 """Node health: a node whose Lease is not renewed becomes Unknown and is tainted. Nothing is ever evicted."""
 
-from typing import Any
-
 import msgspec
 
 from localkube import clock
 from localkube.handlers.api import Api
 from localkube.storage.store import Entry
+from localkube.values import Json
 
-Json = dict[str, Any]
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"

@@ -4,12 +4,11 @@ import collections
 import dataclasses
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 from localkube.admission.quantity import parse
 from localkube.selectors import matches_expression
+from localkube.values import Json
 
-Json = dict[str, Any]
 _DEFAULT_PODS = 110
 
 

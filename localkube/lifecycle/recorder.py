@@ -1,13 +1,10 @@
 """Events about objects, as the server's own components report them."""
 
-from typing import Any
-
 from localkube import clock
 from localkube.handlers.api import Api
 from localkube.lifecycle.writes import create_if_absent
 from localkube.storage.store import Entry
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 class Recorder:

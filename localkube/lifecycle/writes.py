@@ -1,14 +1,12 @@
 """Writes of the server itself: objects it creates and changes like any client, but without a request."""
 
 import uuid
-from typing import Any
 
 from localkube import clock
 from localkube.admission import rules
 from localkube.handlers.api import Api
 from localkube.resources import Resource
-
-Json = dict[str, Any]
+from localkube.values import Json
 
 
 async def create_if_absent(api: Api, resource: Resource, obj: Json) -> None:

@@ -1,13 +1,11 @@
 """OpenAPI schemas of built-in and custom kinds, and the path entries that tell kubectl what the server can do."""
 
-from typing import Any
-
 from localkube.openapi.descriptions import describe
 from localkube.resources import Resource
 from localkube.schema.lists import ListRule
 from localkube.schema.types import FieldType, fields
+from localkube.values import Json
 
-Json = dict[str, Any]
 _PACKAGES = {
     "": "io.k8s.api.core",
     "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",

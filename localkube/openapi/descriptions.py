@@ -1,6 +1,7 @@
 """What fields mean, in the words of the installed Kubernetes client package, read from its source when first asked.
 
-Nothing of it is shipped here and nothing is imported: parsing one class costs a millisecond, importing them all seconds.
+Nothing of it is shipped here and nothing is imported: parsing one class costs a millisecond,
+importing them all seconds.
 """
 
 import ast

@@ -1,7 +1,6 @@
-"""Serves /openapi/v2 and /openapi/v3: built from the schema tables when first asked, again when the registry changes."""
+"""Serves /openapi/v2 and /openapi/v3: built when first asked, and again after the registry has changed."""
 
 import hashlib
-from typing import Any
 
 import msgspec
 
@@ -11,7 +10,6 @@ from localkube.openapi import protobuf
 from localkube.openapi.definitions import definitions, paths
 from localkube.resources import Registry, Resource
 
-Json = dict[str, Any]
 _V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _INFO = {"title": "Kubernetes", "version": "localkube"}
 

@@ -4,9 +4,8 @@ Field numbers: OpenAPIv2.proto of the gnostic project. Only what our documents c
 """
 
 import json
-from typing import Any
 
-Json = dict[str, Any]
+from localkube.values import Json, Value
 
 
 def encode(document: Json) -> bytes:
@@ -37,7 +36,7 @@ def _named(name: str, value: bytes) -> bytes:
     return _text(1, name) + _message(2, value)
 
 
-def _any(value: Any) -> bytes:
+def _any(value: Value) -> bytes:
     """An ``Any``: its YAML text, of which JSON is a kind."""
     return _text(2, json.dumps(value) + "\n")
 

@@ -1,16 +1,15 @@
 """JSON Patch (RFC 6902) with JSON Pointers (RFC 6901)."""
 
 import copy
-from typing import Any
 
 from localkube.errors import bad_request, unprocessable
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 MAX_OPERATIONS = 10_000
 
 
-def apply_json_patch(document: Json, patch: Any) -> Json:
+def apply_json_patch(document: Json, patch: Value) -> Json:
     """*document* after all operations of *patch*, or an ApiError and nothing done."""
     if not isinstance(patch, list):
         kind = "object" if isinstance(patch, dict) else "scalar"
@@ -19,7 +18,7 @@ def apply_json_patch(document: Json, patch: Any) -> Json:
         )
     if len(patch) > MAX_OPERATIONS:
         raise bad_request(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}")
-    root: Any = copy.deepcopy(document)
+    root: Value = copy.deepcopy(document)
     for operation in patch:
         if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
             raise unprocessable()
@@ -29,7 +28,7 @@ def apply_json_patch(document: Json, patch: Any) -> Json:
     return root
 
 
-def _apply(root: Any, operation: Json) -> Any:
+def _apply(root: Value, operation: Json) -> Value:
     path = _pointer(operation.get("path"))
     match operation["op"]:
         case "add":
@@ -50,19 +49,19 @@ def _apply(root: Any, operation: Json) -> Any:
             return _add(_remove(root, source), path, moved)
 
 
-def _value(operation: Json) -> Any:
+def _value(operation: Json) -> Value:
     if "value" not in operation:
         raise unprocessable()
     return operation["value"]
 
 
-def _pointer(text: Any) -> list[str]:
+def _pointer(text: Value) -> list[str]:
     if not isinstance(text, str) or (text and not text.startswith("/")):
         raise unprocessable()
     return [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
 
 
-def _index(items: list[Any], step: str, *, end: bool) -> int:
+def _index(items: list[Value], step: str, *, end: bool) -> int:
     if step == "-" and end:
         return len(items)
     if not step.isdigit() or int(step) > len(items) - (0 if end else 1):
@@ -70,7 +69,7 @@ def _index(items: list[Any], step: str, *, end: bool) -> int:
     return int(step)
 
 
-def _get(root: Any, path: list[str]) -> Any:
+def _get(root: Value, path: list[str]) -> Value:
     for step in path:
         if isinstance(root, list):
             root = root[_index(root, step, end=False)]
@@ -81,7 +80,7 @@ def _get(root: Any, path: list[str]) -> Any:
     return root
 
 
-def _add(root: Any, path: list[str], value: Any) -> Any:
+def _add(root: Value, path: list[str], value: Value) -> Value:
     if not path:
         return value
     holder, last = _get(root, path[:-1]), path[-1]
@@ -94,7 +93,7 @@ def _add(root: Any, path: list[str], value: Any) -> Any:
     return root
 
 
-def _replace(root: Any, path: list[str], value: Any) -> Any:
+def _replace(root: Value, path: list[str], value: Value) -> Value:
     """Like the API server, sets an absent member of an object instead of refusing."""
     if not path:
         return value
@@ -108,7 +107,7 @@ def _replace(root: Any, path: list[str], value: Any) -> Any:
     return root
 
 
-def _remove(root: Any, path: list[str]) -> Any:
+def _remove(root: Value, path: list[str]) -> Value:
     if not path:
         raise unprocessable()
     holder, last = _get(root, path[:-1]), path[-1]

@@ -1,13 +1,10 @@
 """JSON merge patch (RFC 7386)."""
 
-from typing import Any
-
 from localkube.errors import bad_request
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 
-
-def require_object(patch: Any) -> Json:
+def require_object(patch: Value) -> Json:
     """*patch*, if it is a JSON object; both merge patch languages demand one."""
     if not isinstance(patch, dict):
         kind = "array" if isinstance(patch, list) else "scalar"
@@ -17,13 +14,13 @@ def require_object(patch: Any) -> Json:
     return patch
 
 
-def apply_merge_patch(document: Json, patch: Any) -> Json:
+def apply_merge_patch(document: Json, patch: Value) -> Json:
     """*document* changed by *patch*; shares unchanged parts with both."""
     merged: Json = _merge(document, require_object(patch))
     return merged
 
 
-def _merge(target: Any, patch: Any) -> Any:
+def _merge(target: Value, patch: Value) -> Value:
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}

@@ -5,18 +5,17 @@ Directives: ``$patch: delete|replace|merge`` in maps and list items, ``$deleteFr
 """
 
 import copy
-from typing import Any
 
 from localkube.errors import ApiError, bad_request
 from localkube.patch.merge_patch import require_object
 from localkube.schema.lists import ListRule
 from localkube.schema.types import FieldType, fields
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _DELETE_ITEMS, _ORDER = "$deleteFromPrimitiveList/", "$setElementOrder/"
 
 
-def apply_strategic_patch(document: Json, patch: Any, type_name: str) -> Json:
+def apply_strategic_patch(document: Json, patch: Value, type_name: str) -> Json:
     """*document*, an object of structure *type_name*, changed by *patch*."""
     merged: Json = _merge_map(copy.deepcopy(document), require_object(patch), FieldType(type_name))
     return merged
@@ -25,7 +24,8 @@ def apply_strategic_patch(document: Json, patch: Any, type_name: str) -> Json:
 def _merge_map(target: Json, patch: Json, kind: FieldType | None) -> Json:
     directive = patch.get("$patch")
     if directive == "replace":
-        return _plain({key: value for key, value in patch.items() if key != "$patch"})
+        replacement: Json = _plain(patch)
+        return replacement
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
@@ -48,7 +48,7 @@ def _merge_map(target: Json, patch: Json, kind: FieldType | None) -> Json:
     return target
 
 
-def _merge_value(target: Any, value: Any, kind: FieldType | None) -> Any:
+def _merge_value(target: Value, value: Value, kind: FieldType | None) -> Value:
     if isinstance(value, dict):
         return _merge_map(target if isinstance(target, dict) else {}, value, kind)
     if isinstance(value, list):
@@ -59,7 +59,7 @@ def _merge_value(target: Any, value: Any, kind: FieldType | None) -> Any:
     return value
 
 
-def _merge_list(target: list[Any], patch: list[Any], kind: FieldType, rule: ListRule) -> list[Any]:
+def _merge_list(target: list[Value], patch: list[Value], kind: FieldType, rule: ListRule) -> list[Value]:
     if not rule.patch_key:
         return target + [value for value in _plain(patch) if value not in target]
     if any(isinstance(item, dict) and item.get("$patch") == "replace" for item in patch):
@@ -92,7 +92,7 @@ def _delete_from_sets(target: Json, patch: Json) -> None:
                     del target[name]
 
 
-def _reorder(target: Json, name: str, order: list[Any], patch: Json, known: dict[str, FieldType]) -> None:
+def _reorder(target: Json, name: str, order: list[Value], patch: Json, known: dict[str, FieldType]) -> None:
     """Items named in *order* stand in that order; items the server alone has keep their place before the next known."""
     items = target.get(name)
     kind = known.get(name)
@@ -100,19 +100,19 @@ def _reorder(target: Json, name: str, order: list[Any], patch: Json, known: dict
         return
     key = kind.rule.patch_key
 
-    def identity(item: Any) -> Any:
+    def identity(item: Value) -> Value:
         return item.get(key) if key else item
 
     rank = {identity(item): index for index, item in enumerate(order)}
     listed = sorted((item for item in items if identity(item) in rank), key=lambda item: rank[identity(item)])
-    arranged: list[Any] = []
+    arranged: list[Value] = []
     waiting = iter(listed)
     for item in items:
         arranged.append(next(waiting) if identity(item) in rank else item)
     target[name] = arranged
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     """*value* without directives, for parts that replace instead of merging."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if not key.startswith("$") and item is not None}

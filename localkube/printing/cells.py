@@ -1,13 +1,12 @@
 """What the columns of each built-in kind show. Pure functions of (object, now)."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from localkube.admission.quantity import canonical
 from localkube.printing.duration import age
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
-Cells = list[Any]
+Cells = list[Value]
 NONE = "<none>"
 
 
@@ -20,7 +19,7 @@ def _age(obj: Json, now: float) -> str:
     return age(obj["metadata"].get("creationTimestamp"), now)
 
 
-def _joined(values: list[Any]) -> str:
+def _joined(values: list[Value]) -> str:
     return ",".join(str(value) for value in values)
 
 

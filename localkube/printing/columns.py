@@ -4,12 +4,11 @@ A column is written ``Name:type:priority``; type string and priority 0 may be le
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from localkube.printing import cells, pods
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
-Printer = Callable[[Json, float], list[Any]]
+Printer = Callable[[Json, float], list[Value]]
 
 _TEMPLATE = "Containers::1 Images::1"
 _PLAIN = "Name Age"
@@ -34,7 +33,8 @@ DEFAULT = _printer(_PLAIN, cells.plain)
 PRINTERS: dict[str, tuple[list[Json], Printer]] = {
     "pods": _printer("Name Ready Status Restarts Age IP::1 Node::1 Nominated_Node::1 Readiness_Gates::1", pods.row),
     "nodes": _printer(
-        "Name Status Roles Age Version Internal-IP::1 External-IP::1 OS-Image::1 Kernel-Version::1 Container-Runtime::1",
+        "Name Status Roles Age Version Internal-IP::1 External-IP::1 OS-Image::1 Kernel-Version::1 "
+        "Container-Runtime::1",
         cells.node,
     ),
     "namespaces": _printer("Name Status Age", cells.namespace),

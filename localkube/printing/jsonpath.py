@@ -4,7 +4,8 @@
 """
 
 import re
-from typing import Any
+
+from localkube.values import Value
 
 _STEP = re.compile(
     r"""\.?\[\?\(@\.(?P<field>[\w.-]+)\s*(?P<op>==|!=)\s*(?P<q>["'])(?P<value>.*?)(?P=q)\)\]"""
@@ -12,7 +13,7 @@ _STEP = re.compile(
 )
 
 
-def find(obj: Any, path: str) -> list[Any]:
+def find(obj: Value, path: str) -> list[Value]:
     """Every value at *path*, in order; empty when there is none or the path cannot be read."""
     text = path.strip().removeprefix("{").removesuffix("}").removeprefix("$")
     values, position = [obj], 0
@@ -25,7 +26,7 @@ def find(obj: Any, path: str) -> list[Any]:
     return values
 
 
-def _step(value: Any, match: re.Match[str]) -> list[Any]:
+def _step(value: Value, match: re.Match[str]) -> list[Value]:
     if match["field"]:
         items = value if isinstance(value, list) else []
         wanted = match["op"] == "=="

@@ -1,11 +1,9 @@
 """The row of a pod: its state in one word, as kubectl users know it. Pure."""
 
-from typing import Any
-
 from localkube.printing.cells import NONE, Cells
 from localkube.printing.duration import age
+from localkube.values import Json
 
-Json = dict[str, Any]
 _DONE = {
     "Succeeded": {
         "type": "Completed",

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from localkube import clock
 from localkube.printing import pods
@@ -10,8 +9,8 @@ from localkube.printing.columns import DEFAULT, PRINTERS
 from localkube.printing.duration import age
 from localkube.printing.jsonpath import find
 from localkube.resources import Resource
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _NAME_COLUMN = {**DEFAULT[0][0]}
 _AGE_COLUMN: Json = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
@@ -33,7 +32,7 @@ def table_document(resource: Resource, objects: Sequence[Json], meta: Json, incl
     }
 
 
-def _row(resource: Resource, obj: Json, cells: list[Any], include: str) -> Json:
+def _row(resource: Resource, obj: Json, cells: list[Value], include: str) -> Json:
     row: Json = {"cells": cells}
     if resource.key == "pods" and (conditions := pods.conditions(obj)):
         row["conditions"] = conditions
@@ -47,7 +46,7 @@ def _row(resource: Resource, obj: Json, cells: list[Any], include: str) -> Json:
     return row
 
 
-def _custom(resource: Resource, objects: Sequence[Json], now: float) -> tuple[list[Json], list[list[Any]]]:
+def _custom(resource: Resource, objects: Sequence[Json], now: float) -> tuple[list[Json], list[list[Value]]]:
     assert resource.custom is not None
     declared = list(resource.custom.columns) or [_AGE_COLUMN]
     columns = [_NAME_COLUMN] + [_definition(column) for column in declared]
@@ -70,7 +69,7 @@ def _definition(column: Json) -> Json:
     }
 
 
-def _cell(found: list[Any], kind: str, now: float) -> Any:
+def _cell(found: list[Value], kind: str, now: float) -> Value:
     """Typed columns show nothing when the value has another type; text columns show anything."""
     if not found or found[0] is None:
         return None
@@ -88,7 +87,7 @@ def _cell(found: list[Any], kind: str, now: float) -> Any:
             return _text(value) if len(found) == 1 else ",".join(_text(item) for item in found)
 
 
-def _text(value: Any) -> str:
+def _text(value: Value) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -3,19 +3,17 @@
 Source of the messages: what a Kubernetes API server answers for a field of the wrong JSON type.
 """
 
-from typing import Any
-
 from localkube import clock
 from localkube.errors import bad_request
 from localkube.schema.types import FieldType, fields
+from localkube.values import Json, Value
 
-Json = dict[str, Any]
 _GO_NAMES = {"s": "string", "i": "int32", "f": "float64", "b": "bool", "t": "string"}
-_PYTHON = {"s": str, "i": int, "f": (int, float), "b": bool, "t": str}
+_PYTHON: dict[str, type | tuple[type, ...]] = {"s": str, "i": int, "f": (int, float), "b": bool, "t": str}
 
 
 def clean(obj: Json, type_name: str, kind: str, version: str) -> tuple[Json, list[str]]:
-    """A copy of *obj* without unknown and empty fields, and the paths of the unknown ones. ApiError 400 on wrong types."""
+    """*obj* without unknown and empty fields, and the paths of the unknown ones. ApiError 400 on wrong types."""
     walk = _Walk(f'{kind} in version "{version}" cannot be handled as a {kind}')
     return walk.structure(obj, type_name, ""), walk.unknown
 
@@ -39,7 +37,7 @@ class _Walk:
                     result[name] = cleaned
         return result
 
-    def value(self, value: Any, kind: FieldType, owner: str, path: str) -> Any:
+    def value(self, value: Value, kind: FieldType, owner: str, path: str) -> Value:
         if kind.code == "o":
             return value
         if kind.structure is not None:
@@ -56,18 +54,18 @@ class _Walk:
             return {key: self.value(item, kind.item, owner, path) for key, item in value.items() if item is not None}
         return self.scalar(value, kind, owner, path)
 
-    def scalar(self, value: Any, kind: FieldType, owner: str, path: str) -> Any:
+    def scalar(self, value: Value, kind: FieldType, owner: str, path: str) -> Value:
         expected = _PYTHON[kind.code]
         if not isinstance(value, expected) or (isinstance(value, bool) and kind.code != "b"):
             if kind.code == "s" and owner in _QUANTITIES and not isinstance(value, (dict, list, bool)):
                 return f"{value}"
             raise self.wrong(value, kind, owner, path)
-        if kind.code == "t" and clock.parse(value) is None:
+        if kind.code == "t" and isinstance(value, str) and clock.parse(value) is None:
             reason = f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}" as "2006"'
             raise bad_request(f"{self._subject}: {reason}")
         return value
 
-    def wrong(self, value: Any, kind: FieldType, owner: str, path: str) -> Exception:
+    def wrong(self, value: Value, kind: FieldType, owner: str, path: str) -> Exception:
         found = _json_name(value)
         where = f"{_go_struct(owner)}.{_without_indexes(path)}"
         return bad_request(
@@ -100,7 +98,7 @@ def _go_type(kind: FieldType) -> str:
     return _GO_NAMES.get(kind.code) or f"v1.{_go_struct(kind.code)}"
 
 
-def _json_name(value: Any) -> str:
+def _json_name(value: Value) -> str:
     match value:
         case bool():
             return "bool"

@@ -11,13 +11,12 @@ import asyncio
 import bisect
 import collections
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import msgspec
 
 from localkube.storage.journal import Commit, Journal, Record, StoreBroken
+from localkube.values import Json
 
-Json = dict[str, Any]
 Key = tuple[str, str]
 """(namespace, name)"""
 
@@ -152,7 +151,11 @@ class Store:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._journal.start(lambda commit: loop.call_soon_threadsafe(self._committed, commit))
+
+        def committed(commit: Commit) -> None:
+            loop.call_soon_threadsafe(self._committed, commit)
+
+        self._journal.start(committed)
 
     def close(self) -> None:
         self._journal.close()

@@ -1,0 +1,1 @@
+"""The protobuf request bodies of typed clients; answers are always JSON, which these clients accept as well."""
