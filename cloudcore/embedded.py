@@ -32,8 +32,9 @@ class Embedded:
         self._kubeconfig = data_dir / "kubeconfig"
 
     async def run(self, ready: Callable[[], None]) -> None:
+        before = self._written()
         process = await self._start()
-        await self._wait_serving(process)
+        await self._wait_serving(process, before)
         ready()
         try:
             while True:
@@ -49,33 +50,30 @@ class Embedded:
     async def _start(self) -> asyncio.subprocess.Process:
         self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         listen = f"{self._host}:{self._port}"
-        arguments = [
-            "run",
-            "--data-dir",
-            str(self._data_dir),
-            "--listen",
-            listen,
-            "--kubeconfig",
-            str(self._kubeconfig),
-        ]
+        command = [sys.executable, "-m", "localkube", "run", "--data-dir", str(self._data_dir), "--listen", listen]
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "localkube", *arguments, stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent
+            *command,
+            *("--kubeconfig", str(self._kubeconfig)),
+            stdin=asyncio.subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
         )
 
-    async def _wait_serving(self, process: asyncio.subprocess.Process) -> None:
+    async def _wait_serving(self, process: asyncio.subprocess.Process, before: int) -> None:
+        """localkube writes its kubeconfig when it listens; an open port could be somebody else's."""
         until = self._clock.now() + _START
-        while self._clock.now() < until:
+        while self._written() == before:
             if process.returncode is not None:
                 raise EmbeddedFailed(f"localkube did not start (exit code {process.returncode}); see its message above")
-            try:
-                _, writer = await asyncio.open_connection(self._host, self._port)
-            except OSError:
-                await self._clock.sleep(0.02)
-            else:
-                writer.close()
-                return
-        process.kill()
-        raise EmbeddedFailed(f"localkube did not listen on {self._host}:{self._port} within {_START:.0f} s")
+            if self._clock.now() > until:
+                process.kill()
+                raise EmbeddedFailed(f"localkube did not serve within {_START:.0f} s")
+            await self._clock.sleep(0.01)
+
+    def _written(self) -> int:
+        try:
+            return self._kubeconfig.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
 
 def _die_with_parent() -> None:

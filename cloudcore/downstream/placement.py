@@ -62,7 +62,7 @@ class _Volume(msgspec.Struct, rename="camel"):
     projected: _Projected | None = None
 
 
-class _PodSpec(msgspec.Struct, rename="camel"):
+class _PodSpec(msgspec.Struct, rename="camel", frozen=True):
     node_name: str = ""
     service_account_name: str = ""
     image_pull_secrets: list[_Named] | None = None
@@ -76,7 +76,7 @@ class _Pod(msgspec.Struct):
     spec: _PodSpec = _PodSpec()
 
 
-class _ClaimSpec(msgspec.Struct, rename="camel"):
+class _ClaimSpec(msgspec.Struct, rename="camel", frozen=True):
     volume_name: str = ""
 
 
