@@ -13,7 +13,7 @@ from edgecore.pods.events import Recorder
 from edgecore.pods.images import Images
 from edgecore.pods.mounts import LinuxMounter, Mounter
 from edgecore.pods.ports import HostPorts
-from edgecore.pods.settings import PodSettings
+from edgecore.pods.settings import PodHost
 from edgecore.pods.tokens import Ask, Tokens
 from edgecore.pods.tools import Tools
 from edgecore.pods.volumes import Volumes
@@ -52,7 +52,7 @@ class PodManager:
         tokens: TokenStore,
         ask: Ask,
         clock: Clock,
-        settings: PodSettings,
+        settings: PodHost,
         host_ips: Callable[[], tuple[str, ...]],
         mounter: Mounter | None = None,
     ) -> None:

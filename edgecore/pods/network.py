@@ -20,9 +20,15 @@ def hostname(pod: PodSpec) -> str:
     return (pod.hostname or pod.name)[:63].rstrip("-.")
 
 
-def dns(pod: PodSpec, resolv_conf: str) -> Dns:
+def dns(pod: PodSpec, resolv_conf: str, cluster_dns: tuple[str, ...], cluster_domain: str) -> Dns:
     """Name resolution of *pod*. Without a cluster DNS both ClusterFirst policies mean the node's own resolver."""
     base = Dns() if pod.dns_policy == "None" else parse_resolv_conf(resolv_conf)
+    clustered = pod.dns_policy == "ClusterFirstWithHostNet" or (
+        pod.dns_policy == "ClusterFirst" and not pod.host_network
+    )
+    if cluster_dns and clustered:
+        domains = (f"{pod.namespace}.svc.{cluster_domain}", f"svc.{cluster_domain}", cluster_domain)
+        base = Dns(cluster_dns, (*domains, *base.searches), ("ndots:5", *base.options))
     extra = pod.dns_config
     options = {option.partition(":")[0]: option for option in (*base.options, *extra.options)}
     return Dns(
@@ -51,13 +57,13 @@ def parse_resolv_conf(text: str) -> Dns:
     return Dns(tuple(servers), searches, tuple(options))
 
 
-def hosts_file(pod: PodSpec, ips: tuple[str, ...], node_hosts: str) -> str:
+def hosts_file(pod: PodSpec, ips: tuple[str, ...], node_hosts: str, cluster_domain: str) -> str:
     """Content of /etc/hosts: the node's own on its network, else loopback and the pod itself; aliases after it."""
     if pod.host_network:
         lines = ["# The node's own hosts file, copied by edgecore.", *node_hosts.splitlines()]
     else:
         name = hostname(pod)
-        names = f"{name}.{pod.subdomain}.{pod.namespace}.svc.cluster.local\t{name}" if pod.subdomain else name
+        names = f"{name}.{pod.subdomain}.{pod.namespace}.svc.{cluster_domain}\t{name}" if pod.subdomain else name
         lines = ["# Kubernetes-managed hosts file (edgecore).", *_LOOPBACK, *(f"{ip}\t{names}" for ip in ips)]
     if pod.host_aliases:
         lines += ["", "# Entries added by HostAliases.", *("\t".join((a.ip, *a.hostnames)) for a in pod.host_aliases)]

@@ -9,7 +9,7 @@ from edgecore.pods.dirs import log_path
 from edgecore.pods.env import expanded
 from edgecore.pods.resources import container_resources
 from edgecore.pods.security import container_security
-from edgecore.pods.settings import PodSettings
+from edgecore.pods.settings import PodHost
 from edgecore.pods.spec import ContainerView, PodSpec
 from edgecore.runtime.contract import (
     ContainerSpec,
@@ -22,7 +22,7 @@ from edgecore.runtime.contract import (
 )
 
 
-def sandbox_spec(pod: PodSpec, attempt: int, settings: PodSettings, resolv_conf: str) -> SandboxSpec:
+def sandbox_spec(pod: PodSpec, attempt: int, settings: PodHost, resolv_conf: str) -> SandboxSpec:
     """The sandbox of *pod*; the same arguments give the same sandbox, so that it can be named again later."""
     security = pod.security
     process = Namespaces.POD if pod.share_process_namespace else Namespaces.CONTAINER
@@ -37,7 +37,7 @@ def sandbox_spec(pod: PodSpec, attempt: int, settings: PodSettings, resolv_conf:
         network=Namespaces.NODE if pod.host_network else Namespaces.POD,
         pid=Namespaces.NODE if pod.host_pid else process,
         ipc=Namespaces.NODE if pod.host_ipc else Namespaces.POD,
-        dns=network.dns(pod, resolv_conf),
+        dns=network.dns(pod, resolv_conf, settings.cluster_dns, settings.cluster_domain),
         port_mappings=() if pod.host_network else _port_mappings(pod),
         sysctls=pod.pod_security.sysctls,
         privileged=any(view.security.privileged for view in pod.all_containers()),
@@ -67,9 +67,7 @@ class Prepared:
     message: Path
 
 
-def container_spec(
-    pod: PodSpec, view: ContainerView, attempt: int, ready: Prepared, node: PodSettings
-) -> ContainerSpec:
+def container_spec(pod: PodSpec, view: ContainerView, attempt: int, ready: Prepared, node: PodHost) -> ContainerSpec:
     """A container of *pod*. Raises security.Forbidden."""
     mounts = list(ready.mounts)
     taken = {mount.container_path.rstrip("/") for mount in mounts}

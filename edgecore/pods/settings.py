@@ -1,4 +1,4 @@
-"""What the composition root tells the pods feature."""
+"""What the composition root tells the pods feature of the machine and its settings."""
 
 import dataclasses
 from pathlib import Path
@@ -8,8 +8,8 @@ from edgecore.pods.resources import Capacity
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PodSettings:
-    """Of this node."""
+class PodHost:
+    """The node that pods run on."""
 
     node: str
     """Name of the Node object."""
@@ -26,6 +26,12 @@ class PodSettings:
 
     resolv_conf: Path = Path("/etc/resolv.conf")
     """Of the node; pods inherit it."""
+
+    cluster_dns: tuple[str, ...] = ()
+    """Name servers for ClusterFirst; empty: those of the node."""
+
+    cluster_domain: str = "cluster.local"
+    """Domain behind their search list."""
 
     hosts_file: Path = Path("/etc/hosts")
     """Of the node; pods on the node's network inherit it."""

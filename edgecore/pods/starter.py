@@ -155,7 +155,10 @@ class Starter:
         here = tools.settings.directories.pod(pod.uid)
         message = here.message(view.name, step.attempt)
         messages.create(message)
-        hosts = network.hosts_file(pod, place.pod_ips, tools.text(tools.settings.hosts_file)).encode()
+        settings = tools.settings
+        hosts = network.hosts_file(
+            pod, place.pod_ips, tools.text(settings.hosts_file), settings.cluster_domain
+        ).encode()
         if not here.hosts().exists() or here.hosts().read_bytes() != hosts:
             # Written in place: running containers of the pod hold a mount of this very file.
             here.hosts().write_bytes(hosts)

@@ -9,7 +9,7 @@ from edgecore.pods.fields import Place
 from edgecore.pods.images import Images
 from edgecore.pods.known import Moment
 from edgecore.pods.ports import HostPorts
-from edgecore.pods.settings import PodSettings
+from edgecore.pods.settings import PodHost
 from edgecore.pods.tokens import Tokens
 from edgecore.pods.volumes import Volumes
 from edgecore.runtime.contract import PodView, Runtime
@@ -29,7 +29,7 @@ class Tools:
     outbox: Outbox
     records: PodRecords
     clock: Clock
-    settings: PodSettings
+    settings: PodHost
     host_ips: Callable[[], tuple[str, ...]]
     volumes: Volumes
     images: Images
