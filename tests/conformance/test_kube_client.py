@@ -5,6 +5,7 @@ MARRAM_TEST_KUBECONFIG names the kubeconfig of a real cluster; everything happen
 
 import asyncio
 import contextlib
+import datetime
 import json
 import os
 import subprocess
@@ -17,6 +18,9 @@ from typing import Any
 
 import pytest
 
+from cloudcore.enroll.errors import EnrolmentRefused
+from cloudcore.enroll.keystore import Keystore
+from cloudcore.enroll.tokens import TokenStore
 from cloudcore.kube.auth import from_kubeconfig
 from cloudcore.kube.client import HttpKubeClient
 from cloudcore.kube.contract import Bookmark, Change, Changed, Item, KubeClient, Patch, Selector
@@ -24,6 +28,7 @@ from cloudcore.kube.errors import AlreadyExists, Conflict, Gone, Invalid, NotFou
 from cloudcore.kube.kinds import CONFIG_MAPS, LEASES, NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
 from cloudcore.kube.watch import Listed, follow
 from edgelink.aio.clock import SystemClock
+from edgelink.objects import NodeName
 from tests.fakes.kube import FakeKube
 
 REAL = os.environ.get("MARRAM_TEST_KUBECONFIG")
@@ -331,11 +336,11 @@ async def test_a_watch_ends_after_its_time(kube: KubeClient, space: str) -> None
     assert all(isinstance(event, Bookmark) for event in events)
 
 
+@pytest.mark.parametrize("kube", [name for name in IMPLEMENTATIONS if name != "localkube"], indirect=True)
 async def test_a_version_from_long_ago_is_gone(kube: KubeClient, space: str) -> None:
+    """Not on localkube, which compacts only what is old; its own tests cover that."""
     if isinstance(kube, FakeKube):
         kube.forget_history()
-    elif not REAL:
-        pytest.skip("localkube compacts only what is old; its own tests cover that")
     async with asyncio.timeout(20):
         with pytest.raises(Gone):
             await anext(kube.watch(PODS, Selector(space), since="1", seconds=5))
@@ -360,3 +365,28 @@ async def test_following_lists_first_and_then_tells_changes(kube: KubeClient, sp
     assert sorted(listed) == [f"map-{number}" for number in range(5)]
     assert isinstance(event, Changed)
     assert (event.change, event.item.metadata.name) == (Change.DELETED, "map-3")
+
+
+async def test_replicas_share_one_authority_and_no_token_twice(kube: KubeClient) -> None:
+    """Several CloudCores at once in a new namespace: one CA, one server certificate, one use of the token."""
+    space, clock = f"marram-test-{uuid.uuid4().hex[:8]}", SystemClock()
+    stores = [Keystore(kube, space, clock) for _ in range(4)]
+    authorities = await asyncio.gather(*(store.authority() for store in stores))
+    assert len({authority.fingerprint for authority in authorities}) == 1
+    served = await asyncio.gather(*(store.server(authorities[0]) for store in stores))
+    assert all(keys == served[0][0] for keys, _ in served)
+
+    tokens = [TokenStore(kube, space, clock) for _ in range(4)]
+    life = datetime.timedelta(hours=1)
+    token, _ = await tokens[0].create(authorities[0].fingerprint, node="", life=life, uses=1)
+
+    async def join(number: int) -> bool:
+        try:
+            await tokens[number].consume(token, NodeName(f"press-{number}"), f"key-{number}")
+        except EnrolmentRefused:
+            return False
+        return True
+
+    joined = await asyncio.gather(*(join(number) for number in range(4)))
+    assert joined.count(True) == 1
+    await kube.delete(NAMESPACES, "", space)

@@ -4,6 +4,7 @@
     kube.fail("patch", "pods", Throttled("slow down", 0.1))   # the next such call raises
     kube.forget_history()                                     # every older resourceVersion is Gone
     kube.cut_watches()                                        # running watches raise Unreachable
+    kube.permits = lambda verb, resource, namespace: ...      # RBAC; all else is Forbidden
 
 Passes the same conformance body as the real client (tests/conformance/test_kube_client.py).
 """
@@ -18,9 +19,9 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 
 from cloudcore.kube.contract import EVERYTHING, Bookmark, Change, Changed, Item, Page, Patch, Selector
-from cloudcore.kube.errors import AlreadyExists, Conflict, Gone, Invalid, KubeError, NotFound, Unreachable
+from cloudcore.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, KubeError, NotFound, Unreachable
 from cloudcore.kube.items import decode_item
-from cloudcore.kube.kinds import NAMESPACES, PODS, Resource
+from cloudcore.kube.kinds import NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
 from tests.fakes.kube_patch import Object, merge, strategic
 
 Place = tuple[str, str, str]
@@ -43,6 +44,7 @@ class FakeKube:
     def __init__(self) -> None:
         self.objects: dict[Place, Object] = {}
         self.calls: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.permits: Callable[[str, str, str], bool] = lambda verb, resource, namespace: True
         self._version = 1
         self._log: list[_Entry] = []
         self._oldest = 1
@@ -89,19 +91,19 @@ class FakeKube:
     # The client.
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
-        self._called("get", resource)
+        self._called("get", resource, namespace)
         return _json(self._found("get", resource, namespace, name))
 
     async def list(
         self, resource: Resource, select: Selector = EVERYTHING, *, chunk: int = 500
     ) -> AsyncGenerator[Page]:
-        self._called("list", resource)
+        self._called("list", resource, select.namespace)
         version = self._version
         places = sorted(place for place in self.objects if place[0] == resource.plural)
         found = [self.objects[place] for place in places if _matches(self.objects[place], select)]
         for start in range(0, max(1, len(found)), chunk):
             if start:
-                self._called("list", resource)
+                self._called("list", resource, select.namespace)
                 if version < self._oldest:
                     raise Gone(f"cannot list {resource.plural}: the continue token is too old")
             items = [_item(body, resource) for body in found[start : start + chunk]]
@@ -111,7 +113,7 @@ class FakeKube:
     async def watch(
         self, resource: Resource, select: Selector = EVERYTHING, *, since: str, seconds: int
     ) -> AsyncGenerator[Changed | Bookmark]:
-        self._called("watch", resource)
+        self._called("watch", resource, select.namespace)
         seen, cuts = int(since), self._cuts
         end = asyncio.get_running_loop().time() + seconds
         while True:
@@ -132,7 +134,7 @@ class FakeKube:
                 return
 
     async def create(self, resource: Resource, namespace: str, body: bytes) -> bytes:
-        self._called("create", resource)
+        self._called("create", resource, namespace)
         wanted = json.loads(body)
         meta = wanted.setdefault("metadata", {})
         if not meta.get("name"):
@@ -149,7 +151,7 @@ class FakeKube:
     async def patch(
         self, resource: Resource, namespace: str, name: str, body: bytes, how: Patch, *, subresource: str = ""
     ) -> bytes:
-        self._called("patch", resource)
+        self._called("patch", resource, namespace, subresource)
         before = self._found("patch", resource, namespace, name)
         wanted = json.loads(body)
         doing = f"patch {resource.path(namespace, name, subresource)}"
@@ -178,7 +180,7 @@ class FakeKube:
         resource_version: str = "",
         grace: int | None = None,
     ) -> None:
-        self._called("delete", resource)
+        self._called("delete", resource, namespace)
         before = self._found("delete", resource, namespace, name)
         self._check(f"delete {resource.path(namespace, name)}", before, uid, resource_version)
         spec = before.get("spec") or {}
@@ -191,7 +193,7 @@ class FakeKube:
         self._store(resource, (resource.plural, namespace, name), None)
 
     async def request_token(self, namespace: str, account: str, body: bytes) -> bytes:
-        self.calls["create", "serviceaccounts/token"] += 1
+        self._called("create", SERVICE_ACCOUNTS, namespace, "token")
         if ("serviceaccounts", namespace, account) not in self.objects:
             raise NotFound(f"cannot create token of service account {namespace}/{account}: not found")
         asked = json.loads(body)
@@ -200,8 +202,11 @@ class FakeKube:
         answer = {"token": f"fake.{uuid.uuid4().hex}", "expirationTimestamp": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
         return _json({**asked, "status": answer})
 
-    def _called(self, verb: str, resource: Resource) -> None:
+    def _called(self, verb: str, resource: Resource, namespace: str, subresource: str = "") -> None:
         self.calls[verb, resource.plural] += 1
+        what = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        if not self.permits(verb, what, namespace):
+            raise Forbidden(f"cannot {verb} {what} in namespace {namespace!r}: not permitted")
         if failures := self._failures[verb, resource.plural]:
             raise failures.pop(0)
 

@@ -3,6 +3,7 @@
 import datetime
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -184,4 +185,5 @@ def handshake(folder: Path, authority: Authority, server: Pair, edge: Pair) -> d
                 continue
     shown = listening.getpeercert()
     assert shown
-    return {key: value for relative in shown["subject"] for key, value in relative}  # type: ignore[union-attr,misc]
+    subject: Any = shown["subject"]
+    return {key: value for relative in subject for key, value in relative}

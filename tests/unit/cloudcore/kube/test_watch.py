@@ -155,7 +155,7 @@ async def test_trouble_is_logged_once_and_so_is_its_end(
 
 async def test_a_watch_that_ends_at_once_does_not_spin(kube: FakeKube, stream: Stream, clock: Clock) -> None:
     class Ending(FakeKube):
-        async def watch(self, *args: object, **kwargs: object) -> AsyncGenerator[Changed]:  # type: ignore[override]
+        async def watch(self, *args: object, **kwargs: object) -> AsyncGenerator[Changed]:
             self.calls["watch", "configmaps"] += 1
             if self.calls["watch", "configmaps"] > 3:
                 raise Gone("enough")
