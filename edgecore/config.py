@@ -269,12 +269,15 @@ def _from_text(group: str, key: str, text: str) -> object:
     return text
 
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_LONGEST_NAME: Final = 52
+"""A common name ends at 64 characters (X.520), ``system:node:`` takes 12."""
+
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
 def valid_node_name(name: str) -> bool:
-    """RFC 1123 subdomain, as Kubernetes wants names of nodes."""
-    return len(name) <= 253 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) is not None
+    """RFC 1123 subdomain, as Kubernetes wants names of nodes, that fits the common name of a certificate."""
+    return len(name) <= _LONGEST_NAME and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) is not None
 
 
 def _settle(settings: Settings) -> Settings:
@@ -283,7 +286,8 @@ def _settle(settings: Settings) -> Settings:
     name = node.name or socket.gethostname().lower()
     if not valid_node_name(name):
         raise BadConfig(
-            f"node name {name!r} is not valid: use lower-case letters, digits, '-' and '.', at most 253 (node.name)"
+            f"node name {name!r} is not valid: use at most {_LONGEST_NAME} lower-case letters, digits, '-' and '.'"
+            " (node.name)"
         )
     if link.cloud and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:/\s]+):[0-9]{1,5}", link.cloud):
         raise BadConfig(f"link.cloud must be HOST:PORT, not {link.cloud!r}")
