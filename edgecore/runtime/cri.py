@@ -73,7 +73,7 @@ class CriRuntime:
         sandboxes = [await self._sandbox(found) for found in listed]
         containers = [await self._container(found) for found in briefs]
         return PodView(
-            tuple(sandboxes),
+            tuple(filter(None, sandboxes)),
             tuple(sorted(filter(None, containers), key=lambda c: (c.created_at, c.attempt), reverse=True)),
         )
 
@@ -241,7 +241,7 @@ class CriRuntime:
         )
         return list(sandboxes.items), list(containers.containers)
 
-    async def _sandbox(self, found: pb.PodSandbox) -> Sandbox:
+    async def _sandbox(self, found: pb.PodSandbox) -> Sandbox | None:
         """With its addresses, which only a ready one has."""
         if found.state != pb.PodSandboxState.SANDBOX_READY:
             return convert.to_sandbox(found, ())
@@ -253,8 +253,8 @@ class CriRuntime:
                 doing=f"look at sandbox {_brief(found.id)}",
                 deadline=_READ,
             )
-        except NotFound:
-            return convert.to_sandbox(found, ())
+        except NotFound:  # removed since it was listed
+            return None
         found.state = answer.status.state
         return convert.to_sandbox(found, convert.addresses(answer.status))
 
