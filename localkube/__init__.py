@@ -10,7 +10,7 @@ The map, from the wire inwards:
 - ``handlers``: one request. ``call`` takes it apart, ``dispatch`` finds the verb, ``listing``, ``watching``,
   ``writing``, ``deleting``, ``subresources`` and ``reviews`` are the verbs, ``render`` makes the answer.
 - ``admission``: what happens to an object on its way in; ``rules`` says what holds for which kind.
-- ``patch``, ``managed``: patch languages, field ownership and server-side apply.
+- ``patch``, ``ownership``: patch languages, field ownership and server-side apply.
 - ``resources``, ``builtin``, ``schema``, ``customs``: what kinds there are and what their fields are; built-in kinds
   from tables, custom ones from CustomResourceDefinitions.
 - ``discovery``, ``openapi``, ``printing``: what kubectl asks for besides objects.

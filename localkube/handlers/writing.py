@@ -17,7 +17,7 @@ from localkube.handlers.api import Api, Reply
 from localkube.handlers.call import Call, parse_body
 from localkube.handlers.incoming import clean_incoming
 from localkube.handlers.render import as_object, reply_body, reply_object
-from localkube.managed import track_apply, track_update
+from localkube.ownership.tracking import track_apply, track_update
 from localkube.patch.json_patch import apply_json_patch
 from localkube.patch.merge_patch import apply_merge_patch
 from localkube.patch.strategic import apply_strategic_patch
@@ -47,7 +47,10 @@ async def create(api: Api, call: Call) -> Reply:
 async def create_object(api: Api, call: Call, obj: Json) -> tuple[Entry | None, bytes]:
     """Store *obj* as new. With dryRun the entry is None and the bytes say what would have been stored."""
     resource = call.resource
+    owners = (obj.get("metadata") or {}).get("managedFields") if _is_apply(call) else None
     meta = _new_metadata(call, obj)
+    if owners:
+        meta["managedFields"] = owners
     rules.admit_namespace(api, resource, meta)
     obj = {"metadata": meta, **{key: value for key, value in obj.items() if key != "metadata"}}
     rules.prepare_create(api, call, obj)
@@ -56,8 +59,13 @@ async def create_object(api: Api, call: Call, obj: Json) -> tuple[Entry | None, 
         raise invalid(obj.get("kind", resource.kind), resource.group, meta.get("name", ""), causes)
     if api.store.latest(resource.key, meta.get("namespace", ""), meta["name"]) is not None:
         raise already_exists(resource.plural, resource.group, meta["name"])
-    track_update(resource, None, obj, call.manager, "", clock.now())
+    if not _is_apply(call):
+        track_update(resource, None, obj, call.manager, "", clock.now())
     return await _store(api, call, obj)
+
+
+def _is_apply(call: Call) -> bool:
+    return call.content_type.startswith(APPLY)
 
 
 def _new_metadata(call: Call, obj: Json) -> Json:
@@ -115,7 +123,7 @@ async def replace_object(api: Api, call: Call, before: Entry, obj: Json) -> tupl
     if managed == [{}] or managed == []:
         old["metadata"].pop("managedFields", None)
         meta.pop("managedFields", None)
-    elif call.content_type.startswith(APPLY):
+    elif _is_apply(call):
         meta["managedFields"] = managed
     else:
         track_update(resource, old, obj, call.manager, call.target.subresource or "", clock.now())
@@ -209,12 +217,14 @@ async def _apply(api: Api, call: Call) -> Reply:
     applied = clean_incoming(call, object_of(call))
     before = api.store.latest(call.resource.key, call.namespace, call.name)
     if before is None and call.target.subresource is None:
-        obj = track_apply(call.resource, None, applied, call.manager, "", call.flag("force"), clock.now())
+        obj = track_apply(call.resource, None, applied, call.manager, "", force=call.flag("force"), now=clock.now())
         entry, body = await create_object(api, call, obj)
         return reply_object(call, entry, 201) if entry is not None else reply_body(call, body, 201)
     before = api.existing(call.resource, call.namespace, call.name)
     current = as_object(call.resource, before.decoded())
     subresource = call.target.subresource or ""
-    obj = track_apply(call.resource, current, applied, call.manager, subresource, call.flag("force"), clock.now())
+    obj = track_apply(
+        call.resource, current, applied, call.manager, subresource, force=call.flag("force"), now=clock.now()
+    )
     entry, body = await replace_object(api, call, before, obj)
     return reply_object(call, entry) if entry is not None else reply_body(call, body)
