@@ -66,7 +66,7 @@ def _status(
         "ready": ended_well if init else running,
         "started": running,
         "restartCount": current.attempt if current else old.get("restartCount", 0),
-        "image": (current.image if current else "") or view.image,
+        "image": _image(view, current),
         "imageID": current.image_id if current else old.get("imageID", ""),
     }
     if current is not None:
@@ -74,6 +74,12 @@ def _status(
     elif "containerID" in old:
         status["containerID"] = old["containerID"]
     return status
+
+
+def _image(view: ContainerView, current: Container | None) -> str:
+    """The reference as a person wrote it; a runtime may know the container's image by its id only."""
+    name = current.image if current else ""
+    return view.image if not name or name.startswith("sha256:") else name
 
 
 def _state(current: Container | None, why: Waiting, forced: bool, before: Before) -> Json:

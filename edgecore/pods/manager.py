@@ -201,5 +201,6 @@ class PodManager:
             self._uids.pop(key, None)
             return None
         uids.add(wanted.uid)
+        self._worker.spec(wanted)
         self._index(key)
         return await self._worker.run(wanted)

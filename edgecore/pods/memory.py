@@ -32,6 +32,8 @@ class PodMemory:
     messages: dict[str, str] = dataclasses.field(default_factory=dict)
     said: set[tuple[str, str]] = dataclasses.field(default_factory=set)
     """(container id, reason) of Events that are said once for each."""
+    supplied: object = None
+    """What the pod was made from when it was last looked at: spec, contents, tokens."""
     prepared: object = None
     """What the volumes were last prepared from."""
     removed: bool = False
@@ -64,6 +66,13 @@ class PodMemory:
                 del table[container_id]
         ids = {c.id for c in seen.containers}
         self.said = {entry for entry in self.said if not entry[0] or entry[0] in ids}
+
+    def supplied_with(self, supplied: object) -> None:
+        """What failed before is worth another try when what it was made from has changed."""
+        if supplied != self.supplied:
+            self.supplied = supplied
+            self.sandbox_hold = None
+            self.holds.clear()
 
     def record(self) -> bytes:
         """The persistent part."""

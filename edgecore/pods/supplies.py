@@ -59,8 +59,7 @@ def _say_expired(tools: Tools, pod: PodSpec, trouble: str) -> None:
 
 def prepare_volumes(tools: Tools, pod: PodSpec, memory: PodMemory, seen: PodView, supplies: Supplies) -> None:
     """Bring the pod's volumes up to date if anything they show has changed. Raises VolumeFailed."""
-    basis = (pod, supplies.versions, supplies.tokens)
-    if memory.prepared == basis:
+    if memory.prepared is not None and memory.prepared == memory.supplied:
         return
     place = tools.place(pod.host_network, seen)
     for source in token_sources(pod):
@@ -68,7 +67,7 @@ def prepare_volumes(tools: Tools, pod: PodSpec, memory: PodMemory, seen: PodView
             raise VolumeFailed(f"no service account token for {pod.service_account or 'default'} yet: {trouble}")
     sources = Sources(place, tools.settings.capacity, supplies.contents, supplies.tokens)
     tools.volumes.prepare(pod, sources)
-    memory.prepared = basis
+    memory.prepared = memory.supplied
 
 
 def subject(pod: PodSpec, container: str = "") -> Subject:

@@ -19,6 +19,7 @@ from edgecore.store.errors import StoreFull
 from edgecore.store.tokens import TokenKey, TokenStore
 from edgelink.aio.clock import Clock
 from edgelink.aio.logs import clean
+from edgelink.errors import Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +30,6 @@ _LAST_RETRY: Final = 300.0
 
 Ask = Callable[[str, bytes, float], Awaitable[bytes]]
 """(topic, body, timeout in seconds) → answer. Raises Unanswered."""
-
-
-class Unanswered(Exception):
-    """The cloud is away, did not answer in time, or refused; the message says which."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class PodWorker:
         if memory.started is None and not over:
             admission.admit(self._tools, pod, memory)
         supplies = NOTHING if over else await gather(self._tools, pod, lambda: self._tools.wake(pod.key))
+        memory.supplied_with((pod, supplies.versions, supplies.tokens))
         scene = Scene(pod, memory, seen, supplies)
         if seen.containers and not over and memory.outcome is None:
             try:

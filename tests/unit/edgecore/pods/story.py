@@ -167,12 +167,25 @@ class Node:
     async def wait(self, happened: Callable[[], object]) -> None:
         """Until *happened* is true."""
         async with asyncio.timeout(DEADLINE):
-            while not happened():
+            while True:
+                if happened():
+                    return
                 await asyncio.sleep(0.005)
 
     async def wait_removed(self, name: str) -> None:
+        """Until the removal of a pod has been reported."""
         async with asyncio.timeout(DEADLINE):
-            while not await self.reports(Action.REMOVED, name):
+            while True:
+                if await self.reports(Action.REMOVED, name):
+                    return
+                await asyncio.sleep(0.005)
+
+    async def wait_sandboxes(self, uid: str, count: int) -> None:
+        """Until the runtime has so many sandboxes of a pod."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                if len((await self.runtime.view(uid)).sandboxes) == count:
+                    return
                 await asyncio.sleep(0.005)
 
     async def wait_event(self, reason: str) -> Json:

@@ -1,11 +1,12 @@
 """Stories of whole pods: manager, worker and everything below them, with a real store and a fake runtime."""
 
 import asyncio
+import dataclasses
 import json
 
 import pytest
 
-from edgecore.runtime.contract import State
+from edgecore.runtime.contract import PodRef, SandboxSpec, State
 from edgecore.runtime.errors import PullFailed, RuntimeFault
 from edgelink.objects import Action
 from tests.fakes.runtime import Program
@@ -135,9 +136,7 @@ async def test_a_pod_forgotten_by_the_cloud_is_torn_down(node: Node) -> None:
         await node.want(pod())
         await node.wait_status("boiler", running)
         await node.gone("boiler")
-        async with asyncio.timeout(5):
-            while (await node.runtime.view("uid-boiler")).sandboxes:
-                await asyncio.sleep(0.005)
+        await node.wait_sandboxes("uid-boiler", 0)
         assert await node.reports(Action.REMOVED) == []
 
 
@@ -158,11 +157,17 @@ async def test_orphans_go_and_foreign_sandboxes_stay(node: Node) -> None:
         await node.wait_status("boiler", running)
     await node.gone("boiler")
     [sandbox] = (await node.runtime.view("uid-boiler")).sandboxes
-    foreign = {**sandbox.labels, "marram.io/node": "edge-2"}
+    foreign = dataclasses.replace(sandbox.pod, uid="uid-foreign", name="theirs")
+    theirs = await node.runtime.run_sandbox(sandbox_of(foreign))
     async with node.boot():
         await node.wait(lambda: node.runtime.calls["remove_sandbox"])
     assert (await node.runtime.view("uid-boiler")).sandboxes == ()
-    del foreign
+    assert [s.id for s in (await node.runtime.view("uid-foreign")).sandboxes] == [theirs]
+
+
+def sandbox_of(ref: PodRef) -> SandboxSpec:
+    """What another daemon on the same runtime might run."""
+    return SandboxSpec(ref, 0, "theirs", "/tmp", "", labels={"marram.io/node": "edge-2"}, annotations={})
 
 
 async def test_a_failed_pull_backs_off_and_succeeds_later(node: Node) -> None:
@@ -187,7 +192,7 @@ async def test_a_failed_pull_backs_off_and_succeeds_later(node: Node) -> None:
 async def test_a_pull_secret_opens_the_registry(node: Node) -> None:
     image = "registry.test/app:1"
     node.runtime.registry.add(image)
-    node.runtime.logins["registry.test"] = ("me", "word")
+    node.runtime.logins["registry.test/app"] = ("me", "word")
     login = json.dumps({"auths": {"registry.test": {"username": "me", "password": "word"}}})
     async with node.boot():
         await node.want(pod(containers=[container(image=image)], imagePullSecrets=[{"name": "login"}]))
@@ -267,7 +272,7 @@ async def test_a_job_completes_and_stays_completed(node: Node) -> None:
 
 
 async def test_a_changed_image_replaces_the_container(node: Node) -> None:
-    node.runtime.registry.add("busybox:1.37")
+    node.runtime.registry.add("docker.io/library/busybox:1.37")
     async with node.boot():
         await node.want(pod())
         await node.wait_status("boiler", running)
@@ -318,9 +323,7 @@ async def test_a_dead_sandbox_is_replaced(node: Node) -> None:
         node.runtime.kill_sandbox("boiler")
         await node.wait_status("boiler", lambda s: running(s) and s["containerStatuses"][0]["restartCount"] == 1)
         await node.wait_event("SandboxChanged")
-        async with asyncio.timeout(5):
-            while len((await node.runtime.view("uid-boiler")).sandboxes) != 1:
-                await asyncio.sleep(0.005)
+        await node.wait_sandboxes("uid-boiler", 1)
 
 
 async def test_pods_go_on_when_the_runtime_comes_back(node: Node) -> None:
