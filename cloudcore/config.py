@@ -277,7 +277,5 @@ def _api(values: Mapping[str, Any], environ: Mapping[str, str]) -> ApiSettings:
     if not given:
         given = Path(environ.get("HOME", "/root"), ".kube/config")
         if not given.exists():
-            raise ConfigError(
-                "no Kubernetes API to work with: pass --kubeconfig FILE, or --embedded to bring one along"
-            )
+            raise ConfigError("no Kubernetes API to work with: pass --kubeconfig FILE, or --embedded")
     return ApiSettings(kubeconfig=given, environment=environ)

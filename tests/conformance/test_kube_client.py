@@ -24,7 +24,7 @@ from cloudcore.enroll.tokens import TokenStore
 from cloudcore.kube.auth import from_kubeconfig
 from cloudcore.kube.client import HttpKubeClient
 from cloudcore.kube.contract import Bookmark, Change, Changed, Item, KubeClient, Patch, Selector
-from cloudcore.kube.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound
+from cloudcore.kube.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound, Unreachable
 from cloudcore.kube.kinds import CONFIG_MAPS, LEASES, NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
 from cloudcore.kube.watch import Listed, follow
 from edgelink.aio.clock import SystemClock
@@ -37,9 +37,16 @@ IMPLEMENTATIONS = ["fake", "localkube", *(["real"] if REAL else [])]
 
 @pytest.fixture(scope="module")
 def localkube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("localkube")
+    with running_localkube(tmp_path_factory.mktemp("localkube")) as kubeconfig:
+        yield kubeconfig
+
+
+@contextlib.contextmanager
+def running_localkube(folder: Path, port: int = 0) -> Iterator[Path]:
+    """A localkube process over *folder*, killed at the end; its kubeconfig."""
     kubeconfig, log = folder / "kubeconfig", folder / "log"
-    where = ("--data-dir", str(folder), "--listen", "127.0.0.1:0", "--kubeconfig", str(kubeconfig))
+    kubeconfig.unlink(missing_ok=True)
+    where = ("--data-dir", str(folder), "--listen", f"127.0.0.1:{port}", "--kubeconfig", str(kubeconfig))
     with log.open("wb") as output:
         command = [sys.executable, "-m", "localkube", "run", *where]
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -51,7 +58,7 @@ def localkube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 time.sleep(0.02)
             yield kubeconfig
         finally:
-            process.terminate()
+            process.kill()
             process.wait(10)
 
 
@@ -390,3 +397,27 @@ async def test_replicas_share_one_authority_and_no_token_twice(kube: KubeClient)
     joined = await asyncio.gather(*(join(number) for number in range(4)))
     assert joined.count(True) == 1
     await kube.delete(NAMESPACES, "", space)
+
+
+async def test_following_goes_on_when_the_api_server_was_killed(tmp_path: Path) -> None:
+    """No second list is needed: the new process knows the version where the old one was killed."""
+    clock = SystemClock()
+    async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+        with running_localkube(tmp_path) as kubeconfig:
+            reach = from_kubeconfig(kubeconfig, clock, dict(os.environ))
+            kube = await stack.enter_async_context(HttpKubeClient(reach, clock))
+            await kube.create(CONFIG_MAPS, "default", config_map("before"))
+            select = Selector("default", fields="metadata.name!=kube-root-ca.crt")
+            stream = follow(kube, CONFIG_MAPS, select, clock=clock, roll=lambda: 0.0)
+            await stack.enter_async_context(contextlib.aclosing(stream))
+            listed = await anext(stream)
+        with running_localkube(tmp_path, int(reach.url.rpartition(":")[2])):
+            with pytest.raises(Unreachable):
+                # On the connection that died with the old process: the client cannot know whether this was done.
+                await kube.create(CONFIG_MAPS, "default", config_map("after"))
+            await kube.create(CONFIG_MAPS, "default", config_map("after"))
+            changed = await anext(stream)
+    assert isinstance(listed, Listed)
+    assert [item.metadata.name for item in listed.items] == ["before"]
+    assert isinstance(changed, Changed)
+    assert (changed.change, changed.item.metadata.name) == (Change.ADDED, "after")

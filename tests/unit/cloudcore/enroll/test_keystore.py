@@ -10,35 +10,14 @@ from cloudcore.enroll.authority import Authority, new_authority
 from cloudcore.enroll.keystore import AUTHORITY_SECRET, SERVER_SECRET, Keystore, KeysUnusable, ServerKeys
 from cloudcore.kube.errors import Forbidden, Unreachable
 from cloudcore.kube.kinds import NAMESPACES, SECRETS, Resource
+from tests.fakes.enrolment import NOW, SteppingClock
 from tests.fakes.kube import FakeKube
 
 SPACE = "marram-system"
-NOW = datetime.datetime(2026, 3, 1, 12, 0, 0, tzinfo=datetime.UTC)
 YEAR = datetime.timedelta(days=365)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.wall = NOW
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return 0.0
-
-    def utc(self) -> datetime.datetime:
-        return self.wall
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.wall += datetime.timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-async def test_the_first_start_makes_everything_the_second_reads_it(kube: FakeKube, clock: Clock) -> None:
+async def test_the_first_start_makes_everything_the_second_reads_it(kube: FakeKube, clock: SteppingClock) -> None:
     first, second = Keystore(kube, SPACE, clock), Keystore(kube, SPACE, clock)
     authority = await first.authority()
     assert ("namespaces", "", SPACE) in kube.objects
@@ -47,7 +26,7 @@ async def test_the_first_start_makes_everything_the_second_reads_it(kube: FakeKu
     assert await first.server(authority) == await second.server(await second.authority())
 
 
-async def test_replicas_that_start_together_agree(kube: FakeKube, clock: Clock) -> None:
+async def test_replicas_that_start_together_agree(kube: FakeKube, clock: SteppingClock) -> None:
     async def start() -> tuple[str, ServerKeys]:
         store = Keystore(kube, SPACE, clock)
         await asyncio.sleep(0)
@@ -59,7 +38,7 @@ async def test_replicas_that_start_together_agree(kube: FakeKube, clock: Clock) 
     assert all(one == started[0] for one in started)
 
 
-async def test_losing_the_race_means_reading(kube: FakeKube, clock: Clock) -> None:
+async def test_losing_the_race_means_reading(kube: FakeKube, clock: SteppingClock) -> None:
     """Nothing is there when the loser looks; when it writes, the winner was faster."""
     look = kube.get
 
@@ -75,7 +54,7 @@ async def test_losing_the_race_means_reading(kube: FakeKube, clock: Clock) -> No
     assert [(await Keystore(kube, SPACE, clock).authority()).fingerprint] == winner
 
 
-async def test_the_server_certificate_is_replaced_in_time_and_once(kube: FakeKube, clock: Clock) -> None:
+async def test_the_server_certificate_is_replaced_in_time_and_once(kube: FakeKube, clock: SteppingClock) -> None:
     stores = [Keystore(kube, SPACE, clock, server_life=YEAR) for _ in range(3)]
     authority = await stores[0].authority()
     old, due = await stores[0].server(authority)
@@ -86,7 +65,7 @@ async def test_the_server_certificate_is_replaced_in_time_and_once(kube: FakeKub
     assert fresh[0][1] > due
 
 
-async def test_a_server_certificate_of_another_authority_is_replaced(kube: FakeKube, clock: Clock) -> None:
+async def test_a_server_certificate_of_another_authority_is_replaced(kube: FakeKube, clock: SteppingClock) -> None:
     store = Keystore(kube, SPACE, clock)
     old, _ = await store.server(await store.authority())
     await kube.delete(SECRETS, SPACE, AUTHORITY_SECRET)
@@ -97,7 +76,7 @@ async def test_a_server_certificate_of_another_authority_is_replaced(kube: FakeK
     assert authority.server_due(keys.pair) is not None
 
 
-async def test_following_tells_each_new_certificate(kube: FakeKube, clock: Clock) -> None:
+async def test_following_tells_each_new_certificate(kube: FakeKube, clock: SteppingClock) -> None:
     store = Keystore(kube, SPACE, clock, server_life=datetime.timedelta(hours=4))
     authority = await store.authority()
     async with contextlib.aclosing(store.follow_server(authority)) as keys:
@@ -108,14 +87,14 @@ async def test_following_tells_each_new_certificate(kube: FakeKube, clock: Clock
     assert datetime.timedelta(hours=2.8) <= clock.wall - NOW < datetime.timedelta(hours=3)
 
 
-async def test_the_first_certificate_must_come(kube: FakeKube, clock: Clock) -> None:
+async def test_the_first_certificate_must_come(kube: FakeKube, clock: SteppingClock) -> None:
     store = Keystore(kube, SPACE, clock)
     kube.fail("get", "secrets", Unreachable("down"))
     with pytest.raises(Unreachable):
         await anext(store.follow_server(Authority(new_authority(NOW))))
 
 
-async def test_a_damaged_secret_is_never_overwritten(kube: FakeKube, clock: Clock) -> None:
+async def test_a_damaged_secret_is_never_overwritten(kube: FakeKube, clock: SteppingClock) -> None:
     for data in ({"tls.crt": "eA=="}, {"tls.crt": "eA==", "tls.key": "eA=="}, {"tls.crt": "!", "tls.key": "!"}):
         body = kube.put(SECRETS, SPACE, {"metadata": {"name": AUTHORITY_SECRET}, "data": data})
         with pytest.raises(KeysUnusable, match="marram-system/marram-ca"):
@@ -123,7 +102,7 @@ async def test_a_damaged_secret_is_never_overwritten(kube: FakeKube, clock: Cloc
         assert kube.body(SECRETS, SPACE, AUTHORITY_SECRET) == body
 
 
-async def test_without_the_right_to_create_it_says_so(kube: FakeKube, clock: Clock) -> None:
+async def test_without_the_right_to_create_it_says_so(kube: FakeKube, clock: SteppingClock) -> None:
     kube.put(NAMESPACES, "", {"metadata": {"name": SPACE}})
     kube.fail("create", "secrets", Forbidden("cannot create secrets: no"))
     with pytest.raises(Forbidden):

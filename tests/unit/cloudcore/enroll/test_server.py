@@ -5,7 +5,7 @@ import contextlib
 import datetime
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from cloudcore.enroll.tokens import TokenStore
 from cloudcore.kube.errors import Unreachable
 from cloudcore.kube.kinds import CONFIG_MAPS
 from edgelink.objects import NodeName
+from tests.fakes.enrolment import Gateway, SteppingClock
 from tests.fakes.kube import FakeKube
 
 SPACE = "marram-system"
@@ -27,23 +28,10 @@ SECOND = datetime.timedelta(seconds=1)
 PEER = "198.51.100.7"
 
 
-class Gateway(Protocol):
-    def csr(self, common_name: str | None = None) -> str: ...
-
-
-class Clock(Protocol):
-    wall: datetime.datetime
-
-    def now(self) -> float: ...
-    def utc(self) -> datetime.datetime: ...
-    async def sleep(self, seconds: float) -> None: ...
-    def forward(self, by: datetime.timedelta) -> None: ...
-
-
 class Cloud:
     """An enrolment server and what it is made of."""
 
-    def __init__(self, kube: FakeKube, authority: Authority, clock: Clock) -> None:
+    def __init__(self, kube: FakeKube, authority: Authority, clock: SteppingClock) -> None:
         self.kube, self.authority, self.clock = kube, authority, clock
         self.tokens = TokenStore(kube, SPACE, clock)
         self.revocations = Revocations(kube, SPACE, clock)
@@ -75,7 +63,7 @@ class Cloud:
 
 
 @pytest.fixture
-async def cloud(kube: FakeKube, authority: Authority, clock: Clock) -> AsyncIterator[Cloud]:
+async def cloud(kube: FakeKube, authority: Authority, clock: SteppingClock) -> AsyncIterator[Cloud]:
     cloud = Cloud(kube, authority, clock)
     async with asyncio.TaskGroup() as group:
         up = asyncio.Event()
@@ -146,7 +134,7 @@ async def test_renewing_before_and_after_the_end(cloud: Cloud, gateway: Gateway)
 
 async def test_renewing_needs_the_key_and_the_name(cloud: Cloud, gateway: Gateway) -> None:
     certificate = await cloud.join(gateway)
-    thief = type(gateway)()
+    thief = Gateway()
     assert "signed by the key" in (await cloud.ask(renew=certificate, node=NODE, csr=thief.csr()))["error"]
     assert "not one of node" in (await cloud.ask(renew=certificate, node="press-04", csr=gateway.csr()))["error"]
     own_ca = cloud.authority.certificate.decode()
@@ -180,7 +168,7 @@ async def test_a_used_token_does_not_let_a_revoked_node_back(cloud: Cloud, gatew
 
 async def test_renewing_over_the_channel_may_change_the_key(cloud: Cloud, gateway: Gateway) -> None:
     begins = cloud.authority.examine(await cloud.join(gateway)).issued
-    fresh = type(gateway)()
+    fresh = Gateway()
     answer = json.loads(cloud.server.renew_over_channel(NODE, begins, fresh.csr().encode()))
     assert cloud.authority.examine(answer["certificate"]).node == NODE
     with pytest.raises(EnrolmentRefused, match="something else"):

@@ -14,36 +14,17 @@ from cloudcore.enroll.tokens import PREFIX, Record, Token, TokenStore, Use, deci
 from cloudcore.kube.errors import Conflict, NotFound, Unreachable
 from cloudcore.kube.kinds import SECRETS, Resource
 from edgelink.objects import NodeName
+from tests.fakes.enrolment import NOW, SteppingClock
 from tests.fakes.kube import FakeKube
 
 HOUR = datetime.timedelta(hours=1)
-NOW = datetime.datetime(2026, 3, 1, 12, 0, 0, tzinfo=datetime.UTC)
 CA = "ab" * 32
 NODE = NodeName("press-03")
 SPACE = "marram-system"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.wall = NOW
-
-    def now(self) -> float:
-        return 0.0
-
-    def utc(self) -> datetime.datetime:
-        return self.wall
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(kube: FakeKube, clock: Clock) -> TokenStore:
+def store(kube: FakeKube, clock: SteppingClock) -> TokenStore:
     return TokenStore(kube, SPACE, clock)
 
 
@@ -83,7 +64,7 @@ async def test_one_use_is_one_node(store: TokenStore) -> None:
     assert await refusal(store, token, "press-04", "k1") is Reason.TOKEN_USED
 
 
-async def test_the_same_key_gets_its_answer_again(store: TokenStore, clock: Clock) -> None:
+async def test_the_same_key_gets_its_answer_again(store: TokenStore, clock: SteppingClock) -> None:
     token, _ = await store.create(CA, node="", life=HOUR, uses=1)
     for _ in range(3):
         await store.consume(token, NODE, "k1")
@@ -94,7 +75,7 @@ async def test_the_same_key_gets_its_answer_again(store: TokenStore, clock: Cloc
     assert await refusal(store, token) is Reason.TOKEN_EXPIRED
 
 
-async def test_after_a_revocation_the_old_use_counts_no_more(store: TokenStore, clock: Clock) -> None:
+async def test_after_a_revocation_the_old_use_counts_no_more(store: TokenStore, clock: SteppingClock) -> None:
     token, _ = await store.create(CA, node="", life=HOUR, uses=1)
     await store.consume(token, NODE, "k1")
     with pytest.raises(EnrolmentRefused) as caught:
@@ -102,7 +83,7 @@ async def test_after_a_revocation_the_old_use_counts_no_more(store: TokenStore, 
     assert caught.value.reason is Reason.TOKEN_USED
 
 
-async def test_refusals_say_which(store: TokenStore, clock: Clock) -> None:
+async def test_refusals_say_which(store: TokenStore, clock: SteppingClock) -> None:
     token, _ = await store.create(CA, node=NODE, life=HOUR, uses=2)
     assert await refusal(store, token, "press-04") is Reason.TOKEN_BOUND
     assert await refusal(store, Token(CA, token.id, "x" * 32)) is Reason.TOKEN_UNKNOWN
@@ -123,7 +104,7 @@ async def test_somebody_elses_secret_is_no_token(kube: FakeKube, store: TokenSto
 
 
 @pytest.mark.parametrize("uses", [1, 3])
-async def test_replicas_never_accept_more_than_the_uses(clock: Clock, uses: int) -> None:
+async def test_replicas_never_accept_more_than_the_uses(clock: SteppingClock, uses: int) -> None:
     kube = Slow()
     replicas = [TokenStore(kube, SPACE, clock) for _ in range(2)]
     token, _ = await replicas[0].create(CA, node="", life=HOUR, uses=uses)
@@ -158,7 +139,7 @@ async def test_conflicts_are_tried_again_and_failures_are_not_hidden(kube: FakeK
         await store.consume(token, NODE, "k1")
 
 
-async def test_creating_sweeps_what_expired_long_ago(store: TokenStore, clock: Clock) -> None:
+async def test_creating_sweeps_what_expired_long_ago(store: TokenStore, clock: SteppingClock) -> None:
     old, _ = await store.create(CA, node="", life=HOUR, uses=1)
     clock.wall += datetime.timedelta(days=2)
     new, _ = await store.create(CA, node="", life=HOUR, uses=1)
