@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+import traceback
 
 from cloudcore import config
 from cloudcore.cli import commands
@@ -55,17 +56,17 @@ def _daemon(args: argparse.Namespace) -> int:
         print(f"cloudcore: {wrong}", file=sys.stderr)
         return 2
     except BaseExceptionGroup as group:
-        return _failed(causes(group), (KubeError, KeysUnusable, EmbeddedFailed, OSError), group)
-    except (KubeError, KeysUnusable, OSError) as failed:
-        return _failed([failed], (Exception,), failed)
+        return _failed(causes(group), (KubeError, KeysUnusable, EmbeddedFailed, OSError))
     return 0
 
 
-def _failed(found: list[BaseException], expected: tuple[type[BaseException], ...], whole: BaseException) -> int:
-    if not all(isinstance(cause, expected) for cause in found):
-        raise whole
+def _failed(found: list[BaseException], expected: tuple[type[BaseException], ...]) -> int:
+    """Say why: a sentence for what a person can mend, the traceback of each cause for what only we can."""
     for cause in found:
-        print(f"cloudcore: {cause}", file=sys.stderr)
+        if not isinstance(cause, expected):
+            traceback.print_exception(cause)
+    for cause in found:
+        print(f"cloudcore: {cause or type(cause).__name__}", file=sys.stderr)
     return 1
 
 

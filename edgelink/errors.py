@@ -23,3 +23,7 @@ class Violation(ChannelError):
 
 class FrameTooBig(ChannelError):
     """An object does not fit into a frame; the object is refused, the session lives on."""
+
+
+class Unanswered(Exception):
+    """A question got no answer: the cloud is away, did not answer in time, or said no; the message says which."""

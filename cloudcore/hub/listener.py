@@ -123,8 +123,10 @@ class Listener:
                 await doorway.splice(sock, splice_to)
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _, pipe = await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: WsPipe(self._limits.frame), sock, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE
+            # Kept here: what uvloop returns is its own wrapper.
+            pipe = WsPipe(self._limits.frame)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: pipe, sock, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE
             )
         except (OSError, TimeoutError) as failed:  # ssl.SSLError is an OSError
             sock.close()

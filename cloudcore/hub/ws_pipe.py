@@ -7,6 +7,7 @@ Built on the protocol object rather than the library's server so that it can tak
 import asyncio
 import collections
 import http
+import logging
 from typing import Any, Final, cast
 
 from websockets.frames import CloseCode, Frame, Opcode
@@ -16,6 +17,9 @@ from websockets.server import ServerProtocol
 
 from edgelink.errors import Closed, Violation
 
+_quiet = logging.getLogger(f"{__name__}.protocol")
+_quiet.setLevel(logging.WARNING)
+
 QUEUED: Final = 32
 """Messages that may wait for the session before the socket is no longer read."""
 
@@ -24,7 +28,7 @@ class WsPipe(asyncio.Protocol):
     """One connection. `request` first, then either `reject` or `accept` and the `Pipe` verbs."""
 
     def __init__(self, frame_limit: int) -> None:
-        self._protocol = ServerProtocol(max_size=frame_limit)
+        self._protocol = ServerProtocol(max_size=frame_limit, logger=_quiet)
         self._transport: asyncio.Transport | None = None
         self._request: Request | None = None
         self._messages: collections.deque[bytes] = collections.deque()
@@ -114,8 +118,9 @@ class WsPipe(asyncio.Protocol):
 
     async def close(self, reason: str = "") -> None:
         if self._transport and not self._end:
-            self._protocol.send_close(CloseCode.NORMAL_CLOSURE, reason[:100])
-            self._flush()
+            if self._protocol.state is State.OPEN:
+                self._protocol.send_close(CloseCode.NORMAL_CLOSURE, reason[:100])
+                self._flush()
             # What is written is flushed by the transport; a peer that does not read is cut off.
             transport = self._transport
             transport.close()

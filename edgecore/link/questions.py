@@ -2,14 +2,10 @@
 
 import asyncio
 
-from edgelink.errors import Violation
+from edgelink.errors import Unanswered, Violation
 from edgelink.events import Answered
 from edgelink.pump import Link
 from edgelink.session import EdgeSession
-
-
-class Unanswered(Exception):
-    """The cloud is away, did not answer in time, or said no; the message says which."""
 
 
 class Questions:

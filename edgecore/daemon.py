@@ -1,0 +1,128 @@
+"""The composition root: the whole machine on one page. Builds, wires, orders; no behaviour.
+
+Start: store → runtime → pods → node → link → health. Everything before the link runs from the store: a cold boot
+without the cloud is the normal boot. Stop in reverse; containers keep running.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from edgecore.config import Settings
+from edgecore.link import identity, ws_pipe
+from edgecore.link.dial import Dialer
+from edgecore.link.identity import Identity, IdentityError
+from edgecore.link.questions import Questions
+from edgecore.link.renewal import CertificateRenewal
+from edgecore.pods.dirs import Directories
+from edgecore.pods.manager import PodManager
+from edgecore.pods.resources import Capacity
+from edgecore.pods.settings import PodHost
+from edgecore.runtime.cri import CriRuntime
+from edgecore.store import lock
+from edgecore.store.database import Database
+from edgecore.store.objects import ObjectStore
+from edgecore.store.outbox import Outbox
+from edgecore.store.pod_records import PodRecords
+from edgecore.store.tokens import TokenStore
+from edgelink.aio.clock import Clock, SystemClock
+from edgelink.aio.supervisor import Service, stop_on_signals, supervise
+from edgelink.native.half import Limits
+from edgelink.objects import NodeName
+from edgelink.pipe import Pipe
+
+SOFTWARE = "edgecore/0.1.0"
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, or until a part fails. Raises StoreError, IdentityError."""
+    clock, stop = SystemClock(), asyncio.Event()
+    with lock.hold(settings.lock), stop_on_signals(stop):
+        async with Database.open(settings.store) as database, asyncio.TaskGroup() as group:
+            runtime = CriRuntime(str(settings.runtime.socket), group, clock)
+            objects, outbox = ObjectStore(database), Outbox(database)
+            questions = Questions()
+            pods = PodManager(
+                runtime=runtime,
+                objects=objects,
+                outbox=outbox,
+                records=PodRecords(database),
+                tokens=TokenStore(database),
+                ask=questions.ask,
+                clock=clock,
+                settings=_pod_host(settings),
+                host_ips=lambda: ("127.0.0.1",),
+            )
+            link = Dialer(
+                NodeName(settings.node.name),
+                _connector(settings, clock),
+                objects,
+                outbox,
+                questions,
+                clock,
+                _State(),
+                software=SOFTWARE,
+                limits=Limits(silence=settings.link.silence),
+            )
+            renewal = CertificateRenewal(settings.identity, questions.ask, clock, proxy=settings.link.proxy)
+            services: list[Service] = [pods, link, renewal]
+            await supervise(services, stop)
+            await runtime.close()
+
+
+class _State:
+    def opened(self, skew: float) -> None: ...
+
+    def closed(self, reason: str) -> None: ...
+
+
+def _pod_host(settings: Settings) -> PodHost:
+    data, volatile = settings.node.data, settings.node.run
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return PodHost(
+        node=settings.node.name,
+        directories=Directories(data=data, volatile=volatile, logs=settings.logs, seccomp=data / "seccomp"),
+        capacity=Capacity(cpu_milli=1000 * (os.cpu_count() or 1), memory=memory),
+        cgroup_parent=settings.runtime.cgroup_parent,
+        cluster_dns=settings.pods.cluster_dns,
+        cluster_domain=settings.pods.cluster_domain,
+    )
+
+
+def _connector(settings: Settings, clock: Clock) -> Callable[[], contextlib.AbstractAsyncContextManager[Pipe]]:
+    """Connections with the identity that is on disk at that moment."""
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Pipe]:
+        who = _identity(settings.identity)
+        proxy, frame_limit = settings.link.proxy or None, Limits().frame
+        if settings.link.transport == "grpc":
+            from edgecore.link import grpc_pipe  # late: costs memory that only this transport needs
+
+            async with grpc_pipe.dial(
+                settings.link.cloud,
+                ca=who.ca,
+                certificate=who.certificate,
+                key=who.key,
+                server_name=identity.SERVER_NAME,
+                frame_limit=frame_limit,
+                proxy=proxy,
+            ) as pipe:
+                yield pipe
+        else:
+            tls = identity.tls_context(settings.identity, who, clock.utc())
+            async with ws_pipe.dial(
+                settings.link.cloud, tls, server_name=identity.SERVER_NAME, frame_limit=frame_limit, proxy=proxy
+            ) as pipe:
+                yield pipe
+
+    return connect
+
+
+def _identity(directory: Path) -> Identity:
+    found = identity.load(directory)
+    if found is None:
+        raise IdentityError("this node has not joined a cloud yet; run 'edgecore join' first")
+    return found
