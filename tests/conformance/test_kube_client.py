@@ -78,9 +78,23 @@ async def space(kube: KubeClient) -> AsyncIterator[str]:
     """A namespace of its own for each test."""
     name = f"marram-test-{uuid.uuid4().hex[:8]}"
     await kube.create(NAMESPACES, "", json.dumps({"metadata": {"name": name}}).encode())
+    if isinstance(kube, HttpKubeClient):
+        await wait_populated(kube, name)
     yield name
     with contextlib.suppress(NotFound):
         await kube.delete(NAMESPACES, "", name)
+
+
+async def wait_populated(kube: KubeClient, namespace: str) -> None:
+    """Until the cluster has made the default service account, without which it admits no pod."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await kube.get(SERVICE_ACCOUNTS, namespace, "default")
+            except NotFound:
+                await asyncio.sleep(0.02)
+            else:
+                return
 
 
 def config_map(name: str, labels: dict[str, str] | None = None, **data: str) -> bytes:
