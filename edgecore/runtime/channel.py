@@ -133,6 +133,11 @@ def pull_refusal(status: Status, text: str) -> type[RuntimeFault]:
     return ImageMissing if malformed or status is Status.NOT_FOUND else PullFailed
 
 
+def image_refusal(status: Status, text: str) -> type[RuntimeFault]:
+    """For a look at a local image. One whose name is malformed is simply not there."""
+    return ImageMissing if pull_refusal(status, text) is ImageMissing else RuntimeFault
+
+
 def start_refusal(status: Status, text: str) -> type[RuntimeFault]:
     """For a start. A missing binary, too, may be reported as not found."""
     absent = status is Status.NOT_FOUND and "find container" in text

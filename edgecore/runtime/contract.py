@@ -271,7 +271,11 @@ class Runtime(Protocol):
         """Everything of one pod, exited containers included; empty if there is nothing."""
 
     async def run_sandbox(self, spec: SandboxSpec) -> str:
-        """Create and start a sandbox; its id. On failure nothing with this attempt number is left behind."""
+        """Create and start a sandbox; its id.
+
+        On failure nothing with this attempt number is left behind, unless the runtime cannot remove it (its network
+        plugin is missing): then it is in the pod's view, not ready. So take a number above those in the view.
+        """
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
         """Stop its containers at once and take down its network. May be repeated."""

@@ -170,7 +170,7 @@ class CriRuntime:
                 pb.ImageStatusResponse,
                 doing=f"look for image {wire.short(reference)}",
                 deadline=_READ,
-                refusal=wire.pull_refusal,
+                refusal=wire.image_refusal,
             )
         except ImageMissing:
             return None

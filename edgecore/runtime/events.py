@@ -42,7 +42,7 @@ class Watch:
         """Uid of the pod that a sandbox or container belongs to."""
         self._fingerprints: dict[str, int] = {}
         self._relist_every = _RELIST
-        self._failures = 0
+        self._failures = 0  # to attach, in a row
 
     def learn(self, identity: str, uid: str) -> None:
         """A sandbox or container was just made for the pod *uid*."""
@@ -51,6 +51,7 @@ class Watch:
     async def run(self) -> None:
         """Watch until cancelled, whatever the runtime does."""
         while True:
+            self._relist_every = _RELIST
             try:
                 async with asyncio.TaskGroup() as group:
                     # First, so that nothing happens unseen after the first list.

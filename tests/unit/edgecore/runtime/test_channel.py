@@ -11,6 +11,7 @@ from grpclib.const import Status
 from edgecore.runtime.channel import (
     RuntimeChannel,
     fault,
+    image_refusal,
     plain_refusal,
     pull_refusal,
     short,
@@ -67,6 +68,8 @@ def test_start_errors(status: Status, text: str, kind: type[RuntimeFault]) -> No
 
 
 def test_other_errors() -> None:
+    assert image_refusal(Status.UNKNOWN, "invalid reference format") is ImageMissing
+    assert image_refusal(Status.UNKNOWN, "disk on fire") is RuntimeFault
     assert plain_refusal(Status.NOT_FOUND, "") is NotFound
     assert plain_refusal(Status.FAILED_PRECONDITION, "") is RuntimeFault
 
