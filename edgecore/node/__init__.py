@@ -1,0 +1,1 @@
+"""What this machine is and how it does, told to the cloud: `facts` reads, `status` decides, `heartbeat` reports."""
