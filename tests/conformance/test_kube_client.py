@@ -283,9 +283,12 @@ async def test_leases_are_renewed_by_merge_patch(kube: KubeClient, space: str) -
 async def test_cluster_scoped_objects(kube: KubeClient) -> None:
     name = f"press-{uuid.uuid4().hex[:6]}"
     await kube.create(NODES, "", json.dumps({"metadata": {"name": name}}).encode())
-    body = b'{"status":{"conditions":[{"type":"Ready","status":"True"}]}}'
+    body = b'{"metadata":{"labels":{"plant":"north"}},"status":{"conditions":[{"type":"Ready","status":"True"}]}}'
     await kube.patch(NODES, "", name, body, Patch.STRATEGIC, subresource="status")
-    assert json.loads(await kube.get(NODES, "", name))["status"]["conditions"][0]["status"] == "True"
+    patched = json.loads(await kube.get(NODES, "", name))
+    conditions = {condition["type"]: condition["status"] for condition in patched["status"]["conditions"]}
+    assert conditions["Ready"] == "True"
+    assert patched["metadata"]["labels"]["plant"] == "north"
     await kube.delete(NODES, "", name)
 
 

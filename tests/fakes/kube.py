@@ -10,6 +10,7 @@ Passes the same conformance body as the real client (tests/conformance/test_kube
 """
 
 import asyncio
+import bisect
 import collections
 import copy
 import dataclasses
@@ -122,7 +123,7 @@ class FakeKube:
                 raise Unreachable(f"cannot watch {resource.plural}: connection cut")
             if seen < self._oldest:
                 raise Gone(f"cannot watch {resource.plural}: version {seen} is too old")
-            for entry in [entry for entry in self._log if entry.version > seen]:
+            for entry in self._log[bisect.bisect_right(self._log, seen, key=lambda entry: entry.version) :]:
                 seen = entry.version
                 if entry.resource == resource and (event := _event(entry, select)):
                     yield event
@@ -161,7 +162,8 @@ class FakeKube:
         self._check(doing, before, str(given.get("uid") or ""), str(given.get("resourceVersion") or ""))
         after = (merge if how is Patch.MERGE else strategic)(before, wanted)
         if subresource == "status":
-            after = {**before, "status": after.get("status")}
+            # As the API server has it: labels and annotations may come along with a status.
+            after = {**before, "metadata": after["metadata"], "status": after.get("status")}
         elif resource.plural in _WITH_STATUS:
             after = {key: value for key, value in after.items() if key != "status"}
             after |= {"status": before["status"]} if "status" in before else {}
