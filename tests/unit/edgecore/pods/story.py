@@ -14,13 +14,13 @@ from edgecore.pods.dirs import Directories
 from edgecore.pods.manager import PodManager
 from edgecore.pods.resources import Capacity
 from edgecore.pods.settings import PodHost
-from edgecore.pods.tokens import Unanswered
 from edgecore.store.database import Database
 from edgecore.store.objects import ObjectStore
 from edgecore.store.outbox import Outbox
 from edgecore.store.pod_records import PodRecords
 from edgecore.store.tokens import TokenStore
 from edgelink.aio.clock import SystemClock
+from edgelink.errors import Unanswered
 from edgelink.objects import Action, DesiredObject, Kind, ObjectKey, Report, Uid, Version
 from tests.fakes.runtime import FakeRuntime
 
