@@ -121,7 +121,7 @@ def unprocessable() -> ApiError:
 
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiError:
-    listed = [f"{cause.field}: {cause.message}" for cause in causes]
+    listed = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
     text = listed[0] if len(listed) == 1 else "[" + ", ".join(listed) + "]"
     details = _details(name, group, kind)
     details["causes"] = [cause.body() for cause in causes]

@@ -15,7 +15,7 @@ from localkube.authentication import Authenticator
 from localkube.customs.crds import CustomResources
 from localkube.discovery import AGGREGATED, Discovery
 from localkube.errors import ApiError, internal, no_such_path, not_acceptable
-from localkube.handlers.api import Api, Reply, json_reply
+from localkube.handlers.api import NO_SNIFF, Api, Reply, json_reply
 from localkube.handlers.call import ACCEPTED, Call, User, accepted_form, find_target
 from localkube.handlers.dispatch import answer
 from localkube.handlers.render import yaml_reply
@@ -150,8 +150,8 @@ class Server:
             return Reply(500, f"[-]storage failed: {self._store.broken}\n".encode(), _TEXT)
         if "verbose" in request.query:
             name = path.strip("/").split("/")[0]
-            return Reply(200, f"[+]ping ok\n[+]storage ok\n{name} check passed\n".encode(), _TEXT, _NO_SNIFF)
-        return Reply(200, b"ok", _TEXT, _NO_SNIFF if path.count("/") == 1 else ())
+            return Reply(200, f"[+]ping ok\n[+]storage ok\n{name} check passed\n".encode(), _TEXT, NO_SNIFF)
+        return Reply(200, b"ok", _TEXT, NO_SNIFF if path.count("/") == 1 else ())
 
     def _document(self, path: str, request: web.BaseRequest, user: User) -> Reply:
         """Discovery, OpenAPI and the list of paths."""
@@ -169,7 +169,7 @@ class Server:
                 custom = parts[0] == "apis" and "." in parts[1] and len(parts) > 3
                 if not custom:
                     raise no_such_path()
-            return Reply(404, b"404 page not found\n", _TEXT, _NO_SNIFF)
+            return Reply(404, b"404 page not found\n", _TEXT, NO_SNIFF)
         form = accepted_form(accept)
         if form is None:
             raise not_acceptable(ACCEPTED)
@@ -199,9 +199,6 @@ class Server:
         if known == f'"{tag}"':
             return Reply(304, b"", "", headers)
         return Reply(200, body, AGGREGATED, headers)
-
-
-_NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
 
 
 async def _body(request: web.BaseRequest) -> bytes:

@@ -26,12 +26,17 @@ _SECRET_KEYS = {
 def fill_in_node(node: Json) -> None:
     """Capacity without allocatable means all of it can be used; quantities in canonical spelling."""
     node.setdefault("spec", {})
-    status = node.setdefault("status", {})
+    status = node.get("status") or {}
     for field in ("capacity", "allocatable"):
         if field in status:
             status[field] = {name: canonical(amount) for name, amount in status[field].items()}
     if "capacity" in status:
         status.setdefault("allocatable", dict(status["capacity"]))
+
+
+def admit_node(node: Json) -> None:
+    """The parts of a status that are always there."""
+    status = node.setdefault("status", {})
     status.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
     empty = dict.fromkeys(_NODE_INFO, "")
     status.setdefault("nodeInfo", empty)
@@ -55,8 +60,11 @@ def fill_in_namespace(namespace: Json) -> None:
     meta = namespace["metadata"]
     labels: Json = meta.setdefault("labels", {})
     labels["kubernetes.io/metadata.name"] = meta.get("name", "")
-    if "deletionTimestamp" not in meta:
-        namespace["spec"] = {"finalizers": ["kubernetes"]}
+
+
+def admit_namespace(namespace: Json) -> None:
+    """A namespace cannot go before it has been emptied."""
+    namespace["spec"] = {"finalizers": ["kubernetes"]}
 
 
 def fill_in_secret(secret: Json) -> None:
@@ -76,13 +84,20 @@ def fill_in_service(service: Json) -> None:
     if spec["type"] == "ExternalName":
         return
     spec.setdefault("internalTrafficPolicy", "Cluster")
+    for port in spec.get("ports") or []:
+        port.setdefault("protocol", "TCP")
+        port.setdefault("targetPort", port.get("port"))
+
+
+def admit_service(service: Json) -> None:
+    """Addresses as far as the client named them: this server allocates none."""
+    spec = service["spec"]
+    if spec["type"] == "ExternalName":
+        return
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
     if address := spec.get("clusterIP"):
         spec["clusterIPs"] = [address]
-    for port in spec.get("ports") or []:
-        port.setdefault("protocol", "TCP")
-        port.setdefault("targetPort", port.get("port"))
 
 
 def fill_in_volume(volume: Json) -> None:

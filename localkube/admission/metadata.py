@@ -17,6 +17,7 @@ from localkube.values import Json, Value
 _NAME_RULES: dict[str, Callable[[str], str | None]] = {
     "namespaces": label_problem,
     "services": label_problem,
+    "events": segment_problem,
     **dict.fromkeys(
         (
             f"{plural}.rbac.authorization.k8s.io"
@@ -78,12 +79,12 @@ def _common(meta: Json) -> Iterator[Cause]:
     if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT:
         message = f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes"
         yield Cause("FieldValueTooLong", message, "metadata.annotations")
-    for name in meta.get("finalizers") or ():
+    for index, name in enumerate(meta.get("finalizers") or ()):
         if problem := qualified_problem(name):
-            yield _invalid("metadata.finalizers", name, problem)
+            yield _invalid(f"metadata.finalizers[{index}]", name, problem)
         elif "/" not in name and name not in _STANDARD_FINALIZERS:
             why = "name is neither a standard finalizer name nor is it fully qualified"
-            yield _invalid("metadata.finalizers", name, why)
+            yield _invalid(f"metadata.finalizers[{index}]", name, why)
     yield from _owners(meta.get("ownerReferences") or [])
 
 

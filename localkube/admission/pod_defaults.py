@@ -21,11 +21,15 @@ def fill_in_pod(pod: Json) -> None:
     spec.setdefault("enableServiceLinks", True)
     for container in containers(spec):
         _requests_from_limits(container)
-    if "status" not in pod:
-        spec.setdefault("priority", 0)
-        spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-        _tolerate_lost_nodes(spec)
-        pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
+
+
+def admit_pod(pod: Json) -> None:
+    """What a new pod gets whoever made it: priority, tolerations of lost nodes, its first status."""
+    spec = pod["spec"]
+    spec.setdefault("priority", 0)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    _tolerate_lost_nodes(spec)
+    pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
 
 def fill_in_spec(spec: Json) -> None:

@@ -13,7 +13,7 @@ from localkube.values import Json
 
 _CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
-_CREATE_DEFAULTS: dict[str, Callable[[Json], None]] = {
+_DEFAULTS: dict[str, Callable[[Json], None]] = {
     "pods": pod_defaults.fill_in_pod,
     "nodes": basics.fill_in_node,
     "namespaces": basics.fill_in_namespace,
@@ -30,6 +30,18 @@ _CREATE_DEFAULTS: dict[str, Callable[[Json], None]] = {
     "rolebindings.rbac.authorization.k8s.io": basics.fill_in_binding,
     "clusterrolebindings.rbac.authorization.k8s.io": basics.fill_in_binding,
     _CRDS: definitions.fill_in,
+}
+_ADMISSION: dict[str, Callable[[Json], None]] = {
+    "pods": pod_defaults.admit_pod,
+    "nodes": basics.admit_node,
+    "namespaces": basics.admit_namespace,
+    "services": basics.admit_service,
+    "deployments.apps": workloads.start_status,
+    "replicasets.apps": workloads.start_status,
+    "statefulsets.apps": workloads.start_status,
+    "daemonsets.apps": workloads.start_status,
+    "jobs.batch": workloads.start_status,
+    "cronjobs.batch": workloads.start_status,
 }
 _VALIDATE: dict[str, Callable[[Json, Json | None], list[Cause]]] = {
     "pods": pod_validation.check,
@@ -119,22 +131,24 @@ def admit_namespace(api: Api, resource: Resource, meta: Json) -> None:
         raise forbidden(resource.plural, resource.group, meta.get("name", ""), why, [cause])
 
 
-def prepare_create(api: Api, call: Call, obj: Json) -> None:
-    """Defaults and mutations of a new object, in place."""
-    resource = call.resource
-    if resource.custom is not None:
-        if "status" in resource.row.subresources:
-            obj.pop("status", None)
-        fill_custom_defaults(obj, resource)
-        return
+def fill_in_new(resource: Resource, obj: Json) -> None:
+    """Defaults of a new object, in place; they count as set by its creator."""
     if "status" in resource.row.subresources and resource.key != "nodes":
         obj.pop("status", None)
-    if resource.key in _STARTING_STATUS:
-        obj["status"] = dict(_STARTING_STATUS[resource.key])
-    if fill_in := _CREATE_DEFAULTS.get(resource.key):
+    if resource.custom is not None:
+        fill_custom_defaults(obj, resource)
+    elif fill_in := _DEFAULTS.get(resource.key):
         fill_in(obj)
+
+
+def admit_new(api: Api, resource: Resource, obj: Json) -> None:
+    """What the server adds on its own account, in place."""
+    if admit := _ADMISSION.get(resource.key):
+        admit(obj)
     if resource.key == "pods":
         serviceaccounts.admit_pod(api, obj)
+    if resource.key in _STARTING_STATUS:
+        obj["status"] = dict(_STARTING_STATUS[resource.key])
     if resource.key == _CRDS:
         obj["status"] = definitions.established_status(obj, clock.now())
 
@@ -161,8 +175,12 @@ def prepare_update(api: Api, call: Call, obj: Json, old: Json) -> None:
         return
     if resource.key == "namespaces" and subresource != "finalize":
         _keep(obj, old, "spec")
-    if fill_in := _CREATE_DEFAULTS.get(resource.key):
+    if fill_in := _DEFAULTS.get(resource.key):
         fill_in(obj)
+
+
+def complete_update(resource: Resource, obj: Json) -> None:
+    """What the server sets itself after an update, in place."""
     if resource.key == _CRDS:
         obj["status"] = definitions.established_status(obj, clock.now())
 
@@ -189,7 +207,8 @@ def validate(api: Api, resource: Resource, obj: Json, old: Json | None) -> list[
     if resource.custom is not None:
         causes = _kind_complaint(resource, obj)
         body = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion", "metadata")}
-        return causes + structural.validate(body, resource.custom.schema)
+        causes += structural.validate(body, resource.custom.schema)
+        return causes + structural.rules_unchecked(causes, resource.custom.schema)
     check = _VALIDATE.get(resource.key)
     return check(obj, old) if check is not None else []
 

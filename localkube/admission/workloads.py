@@ -26,14 +26,12 @@ def fill_in_deployment(obj: Json) -> None:
         rolling.setdefault("maxUnavailable", "25%")
         rolling.setdefault("maxSurge", "25%")
     _template(spec)
-    obj.setdefault("status", {})
 
 
 def fill_in_replica_set(obj: Json) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     _template(spec)
-    obj.setdefault("status", {"replicas": 0})
 
 
 def fill_in_stateful_set(obj: Json) -> None:
@@ -46,7 +44,6 @@ def fill_in_stateful_set(obj: Json) -> None:
         strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
     spec.setdefault("persistentVolumeClaimRetentionPolicy", {"whenDeleted": "Retain", "whenScaled": "Retain"})
     _template(spec)
-    obj.setdefault("status", {"replicas": 0, "availableReplicas": 0})
 
 
 def fill_in_daemon_set(obj: Json) -> None:
@@ -56,13 +53,10 @@ def fill_in_daemon_set(obj: Json) -> None:
     if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
         strategy.setdefault("rollingUpdate", {"maxUnavailable": 1, "maxSurge": 0})
     _template(spec)
-    counts = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
-    obj.setdefault("status", dict.fromkeys(counts, 0))
 
 
 def fill_in_job(obj: Json) -> None:
     _job_spec(obj.setdefault("spec", {}))
-    obj.setdefault("status", {})
 
 
 def _job_spec(spec: Json) -> None:
@@ -86,7 +80,22 @@ def fill_in_cron_job(obj: Json) -> None:
     template = spec.setdefault("jobTemplate", {})
     template.setdefault("metadata", {})
     _template(template.setdefault("spec", {}))
-    obj.setdefault("status", {})
+
+
+_DAEMON_COUNTS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
+
+
+def start_status(obj: Json) -> None:
+    """The counts that are shown even when they are zero."""
+    spec = obj["spec"]
+    if "updateStrategy" in spec and "replicas" not in spec:
+        obj["status"] = dict.fromkeys(_DAEMON_COUNTS, 0)
+    elif "podManagementPolicy" in spec:
+        obj["status"] = {"replicas": 0, "availableReplicas": 0}
+    elif "replicas" in spec and "strategy" not in spec:
+        obj["status"] = {"replicas": 0}
+    else:
+        obj["status"] = {}
 
 
 def check_workload(obj: Json, old: Json | None) -> list[Cause]:

@@ -76,13 +76,32 @@ def validate(value: Value, schema: Json, path: str = "") -> list[Cause]:
     return list(_validate(value, schema, path))
 
 
+_BLOCKING = frozenset(
+    {"FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid", "FieldValueNotSupported"}
+)
+
+
+def rules_unchecked(causes: list[Cause], schema: Json) -> list[Cause]:
+    """The note that goes with complaints which keep a schema's validation rules from being looked at."""
+    if not any(cause.reason in _BLOCKING for cause in causes) or not _has_rules(schema):
+        return []
+    why = "some validation rules were not checked because the object was invalid; correct the existing errors to "
+    return [Cause("FieldValueInvalid", f"Invalid value: null: {why}complete validation", "<nil>")]
+
+
+def _has_rules(schema: Value) -> bool:
+    if isinstance(schema, dict):
+        return "x-kubernetes-validations" in schema or any(_has_rules(below) for below in schema.values())
+    return isinstance(schema, list) and any(_has_rules(below) for below in schema)
+
+
 def _validate(value: Value, schema: Json, path: str) -> Iterator[Cause]:
     if value is None and schema.get("nullable"):
         return
     problem = _type_problem(value, schema)
     if problem is not None:
         found, expected = problem
-        text = "null" if value is None else _shown(value, found)
+        text = "null" if value is None else _shown(found)
         message = f"Invalid value: {text}: {path} in body must be of type {expected}: {_shown(found)}"
         yield Cause("FieldValueTypeInvalid", message, path)
         return
@@ -205,17 +224,16 @@ def _validate_text(value: str, schema: Json, path: str) -> Iterator[Cause]:
     if len(value) > schema.get("maxLength", math.inf):
         limit = schema["maxLength"]
         yield Cause("FieldValueTooLong", f"Too long: may not be more than {limit} bytes", path)
-    if len(value) < schema.get("minLength", 0):
+    elif len(value) < schema.get("minLength", 0):
         message = f"Invalid value: {_shown(value)}: {path} in body should be at least {schema['minLength']} chars long"
         yield Cause("FieldValueInvalid", message, path)
-    pattern = schema.get("pattern")
-    if pattern and not _search(pattern, value):
+    elif (pattern := schema.get("pattern")) and not _search(pattern, value):
         yield Cause(
             "FieldValueInvalid", f"Invalid value: {_shown(value)}: {path} in body should match '{pattern}'", path
         )
     if schema.get("format") == "date-time" and clock.parse(value) is None and not _offset_time(value):
         message = f"Invalid value: {_shown(value)}: {path} in body must be of type date-time: {_shown(value)}"
-        yield Cause("FieldValueInvalid", message, path)
+        yield Cause("FieldValueTypeInvalid", message, path)
 
 
 def _search(pattern: str, value: str) -> bool:
@@ -248,18 +266,19 @@ def _validate_number(value: float, schema: Json, path: str) -> Iterator[Cause]:
 
 
 def _validate_combined(value: Value, schema: Json, path: str) -> Iterator[Cause]:
-    shown = _shown(value, _type_name(value)) if isinstance(value, (dict, list)) else _shown(value)
     for part in schema.get("allOf") or []:
         yield from _validate(value, part, path)
     if "anyOf" in schema and not any(not validate(value, part, path) for part in schema["anyOf"]):
-        message = f"Invalid value: {shown}: {path} in body must validate at least one schema (anyOf)"
-        yield Cause("FieldValueInvalid", message, path)
+        yield _combination(path, "must validate at least one schema (anyOf)")
     if "oneOf" in schema:
         fitting = sum(not validate(value, part, path) for part in schema["oneOf"])
         if fitting != 1:
             found = "Found none valid" if not fitting else f"Found {fitting} valid alternatives"
-            message = f"Invalid value: {shown}: {path} in body must validate one and only one schema (oneOf). {found}"
-            yield Cause("FieldValueInvalid", message, path)
+            yield _combination(path, f"must validate one and only one schema (oneOf). {found}")
     if "not" in schema and not validate(value, schema["not"], path):
-        message = f"Invalid value: {shown}: {path} in body must not validate the schema (not)"
-        yield Cause("FieldValueInvalid", message, path)
+        yield _combination(path, "must not validate the schema (not)")
+
+
+def _combination(path: str, problem: str) -> Cause:
+    """The API server names no field here."""
+    return Cause("FieldValueInvalid", f'Invalid value: "": "{path}" {problem}', "<nil>")

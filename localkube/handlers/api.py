@@ -21,6 +21,9 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+NO_SNIFF = (("X-Content-Type-Options", "nosniff"),)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Api:
     """Handed to every handler."""

@@ -15,6 +15,9 @@ from localkube.storage.store import Entry, encode
 from localkube.values import Json
 
 _POLICIES = ("Foreground", "Background", "Orphan")
+_DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+_EMPTIED_FIRST = ("namespaces", _DEFINITIONS)
+"""What goes only after what it contains."""
 _POLICY_FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
@@ -104,7 +107,8 @@ async def remove(api: Api, resource: Resource, before: Entry, options: Options) 
     if not changed:
         return False, before.body
     if (
-        rules.has_generation(resource)
+        resource.key != _DEFINITIONS
+        and rules.has_generation(resource)
         and "generation" in meta
         and "deletionTimestamp" not in before.decoded()["metadata"]
     ):
@@ -135,12 +139,12 @@ def _mark(resource: Resource, obj: Json, options: Options, grace: int) -> bool:
     if finalizer is not None and finalizer not in meta.get("finalizers", ()):
         meta["finalizers"] = [*meta.get("finalizers", ()), finalizer]
         changed = True
-    if resource.key == "customresourcedefinitions.apiextensions.k8s.io" and "deletionTimestamp" not in meta:
+    if resource.key == _DEFINITIONS and "deletionTimestamp" not in meta:
         meta["finalizers"] = [*meta.get("finalizers", ()), CLEANUP_FINALIZER]
     asked = clock.timestamp(now + grace)
     if "deletionTimestamp" not in meta:
         meta["deletionTimestamp"] = asked
-        if resource.key != "namespaces":
+        if resource.key not in _EMPTIED_FIRST:
             meta["deletionGracePeriodSeconds"] = grace
         changed = True
     elif resource.key == "pods" and grace < meta.get("deletionGracePeriodSeconds", 0):

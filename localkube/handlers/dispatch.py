@@ -1,8 +1,8 @@
 """From a parsed request to the handler of its verb."""
 
-from localkube.errors import method_not_allowed, no_such_path
+from localkube.errors import method_not_allowed, no_such_path, not_found
 from localkube.handlers import deleting, listing, reviews, subresources, writing
-from localkube.handlers.api import Api, Reply
+from localkube.handlers.api import NO_SNIFF, Api, Reply
 from localkube.handlers.call import Call
 from localkube.handlers.watching import Stream, wants_watch
 
@@ -32,6 +32,8 @@ async def _collection(api: Api, call: Call) -> Reply | Stream:
             return listing.list_(api, call)
         case "POST" if "create" in verbs:
             if call.resource.row.namespaced and call.target.namespace is None:
+                if call.resource.custom is not None:
+                    return Reply(404, b"404 page not found\n", "text/plain; charset=utf-8", NO_SNIFF)
                 raise method_not_allowed()
             if call.resource.key == "bindings":
                 return await _legacy_binding(api, call)
@@ -69,7 +71,7 @@ async def _subresource(api: Api, call: Call) -> Reply | Stream:
     name = call.target.subresource or ""
     if name not in call.resource.row.subresources:
         if call.resource.custom is not None:
-            api.existing(call.resource, call.namespace, call.name)
+            raise not_found(call.resource.plural, call.resource.group, call.name)
         raise no_such_path()
     action = subresources.ACTIONS.get((call.method, name))
     if action is not None:

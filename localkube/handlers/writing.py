@@ -12,7 +12,16 @@ import msgspec
 from localkube import clock
 from localkube.admission import rules
 from localkube.admission.metadata import check_metadata, check_metadata_update
-from localkube.errors import MODIFIED, Cause, already_exists, bad_request, conflict, invalid, unsupported_media_type
+from localkube.errors import (
+    MODIFIED,
+    ApiError,
+    Cause,
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    unsupported_media_type,
+)
 from localkube.handlers.api import Api, Reply
 from localkube.handlers.call import Call, parse_body
 from localkube.handlers.incoming import clean_incoming
@@ -53,14 +62,15 @@ async def create_object(api: Api, call: Call, obj: Json) -> tuple[Entry | None, 
         meta["managedFields"] = owners
     rules.admit_namespace(api, resource, meta)
     obj = {"metadata": meta, **{key: value for key, value in obj.items() if key != "metadata"}}
-    rules.prepare_create(api, call, obj)
+    rules.fill_in_new(resource, obj)
+    if not _is_apply(call):
+        track_update(resource, None, obj, call.manager, "", clock.now())
+    rules.admit_new(api, resource, obj)
     causes = check_metadata(resource, obj) + rules.validate(api, resource, obj, None)
     if causes:
         raise invalid(obj.get("kind", resource.kind), resource.group, meta.get("name", ""), causes)
     if api.store.latest(resource.key, meta.get("namespace", ""), meta["name"]) is not None:
         raise already_exists(resource.plural, resource.group, meta["name"])
-    if not _is_apply(call):
-        track_update(resource, None, obj, call.manager, "", clock.now())
     return await _store(api, call, obj)
 
 
@@ -127,6 +137,7 @@ async def replace_object(api: Api, call: Call, before: Entry, obj: Json) -> tupl
         meta["managedFields"] = managed
     else:
         track_update(resource, old, obj, call.manager, call.target.subresource or "", clock.now())
+    rules.complete_update(resource, obj)
     return await settle(api, call, before, obj)
 
 
@@ -197,7 +208,7 @@ def patched_object(call: Call, media: str, before: Entry) -> Json:
     """The newest version with the patch in the request body applied."""
     resource = call.resource
     if media not in _PATCH_TYPES:
-        raise unsupported_media_type(_PATCH_TYPES if resource.custom is None else _CUSTOM_PATCH_TYPES)
+        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     if resource.custom is not None and media == _PATCH_TYPES[2]:
         raise unsupported_media_type(_CUSTOM_PATCH_TYPES)
     document = as_object(resource, before.decoded())

@@ -1,6 +1,6 @@
 """Namespaces: the standard ones, what every one contains, and how one goes away."""
 
-from localkube.admission.basics import fill_in_namespace
+from localkube.admission.basics import admit_namespace, fill_in_namespace
 from localkube.customs.crds import KEY as CRDS
 from localkube.customs.definitions import CLEANUP_FINALIZER
 from localkube.handlers.api import Api
@@ -25,6 +25,7 @@ class Namespaces:
         for name in STANDARD:
             namespace: Json = {"metadata": {"name": name}, "status": {"phase": "Active"}}
             fill_in_namespace(namespace)
+            admit_namespace(namespace)
             await create_if_absent(self._api, self._resource, namespace)
         await self.reconcile()
 

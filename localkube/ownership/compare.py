@@ -39,7 +39,8 @@ class _Compare:
             self.leaf(old, new, at)
             return
         if relation == OBJECT:
-            self.object(_content(old) or {}, _content(new) or {}, shape, at)
+            both = old is not _ABSENT and new is not _ABSENT
+            self.object(_content(old) or {}, _content(new) or {}, shape, at, implied=both)
         else:
             self.items(_content(old) or [], _content(new) or [], shape, at)
         if old is _ABSENT:
@@ -55,10 +56,10 @@ class _Compare:
         elif old != new:
             self.modified.add(at)
 
-    def object(self, old: Json, new: Json, shape: Shape, at: Path) -> None:
+    def object(self, old: Json, new: Json, shape: Shape, at: Path, *, implied: bool = True) -> None:
         for name in old.keys() | new.keys():
             before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
-            if shape.always(name):
+            if implied and shape.always(name):
                 before = _empty_like(after) if before is _ABSENT else before
                 after = _empty_like(before) if after is _ABSENT else after
             self.value(before, after, shape.field(name), (*at, f"f:{name}"))

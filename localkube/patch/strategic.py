@@ -35,27 +35,30 @@ def _merge_map(target: Json, patch: Json, kind: FieldType | None) -> Json:
         target = {key: value for key, value in target.items() if key in patch["$retainKeys"]}
     _delete_from_sets(target, patch)
     for key, value in patch.items():
+        if key.startswith(_ORDER) and key.removeprefix(_ORDER) not in patch:
+            name = key.removeprefix(_ORDER)
+            if isinstance(target.get(name), list) and (known_list := known.get(name)) and known_list.rule:
+                target[name] = _arranged(target[name], target[name], value, known_list.rule)
         if key.startswith("$"):
             continue
         if value is None:
             target.pop(key, None)
             continue
         below = known.get(key) or (kind.item if kind is not None and kind.is_map else None)
-        target[key] = _merge_value(target.get(key), value, below)
-    for key, order in patch.items():
-        if key.startswith(_ORDER):
-            _reorder(target, key.removeprefix(_ORDER), order, patch, known)
+        target[key] = _merge_value(target.get(key), value, below, patch.get(_ORDER + key))
     return target
 
 
-def _merge_value(target: Value, value: Value, kind: FieldType | None) -> Value:
+def _merge_value(target: Value, value: Value, kind: FieldType | None, order: list[Value] | None) -> Value:
     if isinstance(value, dict):
         return _merge_map(target if isinstance(target, dict) else {}, value, kind)
     if isinstance(value, list):
         rule = kind.rule if kind is not None else None
         if kind is None or rule is None or not rule.patch_merges:
             return _plain(value)
-        return _merge_list(target if isinstance(target, list) else [], value, kind, rule)
+        server = target if isinstance(target, list) else []
+        merged = _merge_list(server, value, kind, rule)
+        return _arranged(merged, server, order if order is not None else value, rule)
     return value
 
 
@@ -92,24 +95,23 @@ def _delete_from_sets(target: Json, patch: Json) -> None:
                     del target[name]
 
 
-def _reorder(target: Json, name: str, order: list[Value], patch: Json, known: dict[str, FieldType]) -> None:
-    """Items named in *order* stand in that order; items the server alone has keep their place before the next known."""
-    items = target.get(name)
-    kind = known.get(name)
-    if not isinstance(items, list) or kind is None or kind.rule is None:
-        return
-    key = kind.rule.patch_key
+def _identity(item: Value, rule: ListRule) -> Value:
+    return item.get(rule.patch_key) if rule.patch_key and isinstance(item, dict) else item
 
-    def identity(item: Value) -> Value:
-        return item.get(key) if key else item
 
-    rank = {identity(item): index for index, item in enumerate(order)}
-    listed = sorted((item for item in items if identity(item) in rank), key=lambda item: rank[identity(item)])
-    arranged: list[Value] = []
-    waiting = iter(listed)
-    for item in items:
-        arranged.append(next(waiting) if identity(item) in rank else item)
-    target[name] = arranged
+def _arranged(merged: list[Value], server: list[Value], order: list[Value], rule: ListRule) -> list[Value]:
+    """Items the patch names in the patch's order; the others keep their place before or behind those they know."""
+    wanted = [_identity(item, rule) for item in order]
+    before = [_identity(item, rule) for item in server]
+    named = sorted((i for i in merged if _identity(i, rule) in wanted), key=lambda i: wanted.index(_identity(i, rule)))
+    others = [item for item in merged if _identity(item, rule) not in wanted]
+    result: list[Value] = []
+    while named and others:
+        first, second = _identity(named[0], rule), _identity(others[0], rule)
+        known = first in before and second in before
+        take_other = known and before.index(second) < before.index(first)
+        result.append(others.pop(0) if take_other else named.pop(0))
+    return result + named + others
 
 
 def _plain(value: Value) -> Value:

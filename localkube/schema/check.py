@@ -3,11 +3,17 @@
 Source of the messages: what a Kubernetes API server answers for a field of the wrong JSON type.
 """
 
+import re
+
 from localkube import clock
 from localkube.errors import bad_request
+from localkube.schema.lists import ALWAYS_SHOWN, MICRO_TIMES
 from localkube.schema.types import FieldType, fields
 from localkube.values import Json, Value
 
+_NOTHING: dict[str, object] = {}
+_MICRO = re.compile(r"\.\d{6}Z$")
+_OFFSET = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d$")
 _GO_NAMES = {"s": "string", "i": "int32", "f": "float64", "b": "bool", "t": "string"}
 _PYTHON: dict[str, type | tuple[type, ...]] = {"s": str, "i": int, "f": (int, float), "b": bool, "t": str}
 
@@ -35,6 +41,9 @@ class _Walk:
                 cleaned = self.value(item, kind, type_name, below)
                 if cleaned or kind.required or not (kind.is_list or kind.is_map):
                     result[name] = cleaned
+        for name, zero in ALWAYS_SHOWN.get(type_name, _NOTHING).items():
+            if name not in result:
+                result[name] = {} if zero == {} else zero
         return result
 
     def value(self, value: Value, kind: FieldType, owner: str, path: str) -> Value:
@@ -60,10 +69,19 @@ class _Walk:
             if kind.code == "s" and owner in _QUANTITIES and not isinstance(value, (dict, list, bool)):
                 return f"{value}"
             raise self.wrong(value, kind, owner, path)
-        if kind.code == "t" and isinstance(value, str) and clock.parse(value) is None:
+        if kind.code == "t" and isinstance(value, str):
+            self.timestamp(value, (owner, path.rpartition(".")[2]))
+        return value
+
+    def timestamp(self, value: str, field: tuple[str, str]) -> None:
+        if field in MICRO_TIMES:
+            if clock.parse(value) is None or not _MICRO.search(value):
+                layout, rest = "2006-01-02T15:04:05.000000Z07:00", value[19:] or value
+                reason = f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as ".000000"'
+                raise bad_request(f"{self._subject}: {reason}")
+        elif clock.parse(value) is None and not _OFFSET.search(value):
             reason = f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}" as "2006"'
             raise bad_request(f"{self._subject}: {reason}")
-        return value
 
     def wrong(self, value: Value, kind: FieldType, owner: str, path: str) -> Exception:
         found = _json_name(value)

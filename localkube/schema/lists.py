@@ -92,5 +92,26 @@ ATOMIC_TYPES = frozenset(
 ATOMIC_FIELDS = frozenset({("V1PodSpec", "nodeSelector"), ("V1ServiceSpec", "selector"), ("V1Endpoints", "subsets")})
 """Maps and lists that one manager owns as a whole although their type does not say so."""
 
-RETAIN_KEYS = frozenset({("V1DeploymentSpec", "strategy")})
-"""Structures whose strategic patch may carry ``$retainKeys``."""
+ALWAYS_SHOWN: dict[str, dict[str, object]] = {
+    "CoreV1Event": {"firstTimestamp": None, "lastTimestamp": None, "eventTime": None, "source": {}},
+    "V1NodeCondition": {"lastHeartbeatTime": None, "lastTransitionTime": None},
+    "V1PodCondition": {"lastProbeTime": None, "lastTransitionTime": None},
+    "V1DeploymentCondition": {"lastUpdateTime": None, "lastTransitionTime": None},
+    "V1ReplicaSetCondition": {"lastTransitionTime": None},
+    "V1ContainerStateRunning": {"startedAt": None},
+    "V1ContainerStateTerminated": {"startedAt": None, "finishedAt": None},
+    "V1ContainerStatus": {"lastState": {}},
+}
+"""Fields that an answer shows even when nobody set them: Go writes a zero time as null."""
+
+MICRO_TIMES = frozenset(
+    {
+        ("V1LeaseSpec", "renewTime"),
+        ("V1LeaseSpec", "acquireTime"),
+        ("CoreV1Event", "eventTime"),
+        ("EventsV1Event", "eventTime"),
+        ("CoreV1EventSeries", "lastObservedTime"),
+        ("EventsV1EventSeries", "lastObservedTime"),
+    }
+)
+"""Timestamps that must be written with six digits after the point."""
