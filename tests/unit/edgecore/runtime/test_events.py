@@ -50,9 +50,21 @@ async def test_a_process_executed_inside_is_no_exit(connect: Connect) -> None:
     async with connect(server) as runtime, contextlib.aclosing(runtime.changes()) as changes:
         await anext(changes)
         await server.events.put(exit_event("c", process="an-exec"))
-        await server.events.put(exit_event("other"))  # unknown: asks for a list, so that it is known to have arrived
-        await server.wait_asked(pb.ListContainersRequest, 2)
-    assert server.asked(pb.ContainerStatusRequest) == 0
+        await server.events.put(exit_event("c"))
+        async with asyncio.timeout(5):
+            assert await anext(changes) == "u1"
+    assert server.asked(pb.ListContainersRequest) == 1  # nobody looked for the unknown process
+    assert server.asked(pb.ContainerStatusRequest) == 1
+
+
+async def test_an_exit_of_an_unknown_container_is_looked_up(connect: Connect) -> None:
+    server = CriServer(CONTAINERD_EVENTS)
+    async with connect(server) as runtime, contextlib.aclosing(runtime.changes()) as changes:
+        await anext(changes)
+        show(server, EXITED)
+        await server.events.put(exit_event("c"))
+        async with asyncio.timeout(5):
+            assert await anext(changes) == "u1"
 
 
 async def test_events_of_cri_are_used_where_containerds_are_missing(connect: Connect) -> None:
