@@ -149,7 +149,7 @@ class Listener:
             await self._enrolment(pipe, address)
         elif request.path == CHANNEL:
             pipe.accept()
-            await self._attend(pipe, pipe.peer("peercert"), address)
+            await self.attend(pipe, pipe.peer("peercert"), address)
         else:
             pipe.reject(http.HTTPStatus.NOT_FOUND, f"there is nothing here; edges use {CHANNEL}\n")
 
@@ -158,7 +158,7 @@ class Listener:
             request = await pipe.receive()
             await pipe.send(await self._enroll(request[:_ENROLMENT], address))
 
-    async def _attend(self, pipe: Pipe, certificate: Mapping[str, Any] | None, address: str) -> None:
+    async def attend(self, pipe: Pipe, certificate: Mapping[str, Any] | None, address: str) -> None:
         now = self._clock.now()
         session = NativeCloud(
             software=self._door.software,
@@ -211,7 +211,7 @@ class Listener:
 
         async def serve(pipe: grpc_pipe.GrpcPipe) -> None:
             with contextlib.suppress(Closed):
-                await self._attend(pipe, pipe.certificate(), "grpc")
+                await self.attend(pipe, pipe.certificate(), "grpc")
 
         with tempfile.TemporaryDirectory(prefix="marram-") as private:
             path = os.path.join(private, "grpc.sock")
