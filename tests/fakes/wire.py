@@ -57,8 +57,8 @@ class MemoryPipe:
         self.cut()
 
     def cut(self) -> None:
-        """Both ends find out."""
-        for end in (self, self.other):
+        """Both ends find out; on a half-open wire only this one."""
+        for end in (self,) if self.faults.stalled else (self, self.other):
             if not end.closed:
                 end.closed = True
                 end.inbox.put_nowait(None)
