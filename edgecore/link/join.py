@@ -127,9 +127,9 @@ def _install(directory: Path, present: Identity, key: bytes, answer: dict[str, s
 
 async def fetch_authority(cloud: str, token: Token, proxy: str = "") -> str:
     """The cloud's CA certificate, PEM, if it is the one that *token* names. Raises JoinFailed."""
-    body = await asyncio.to_thread(_get_unverified, cloud, proxy)
+    answer = await asyncio.to_thread(probe, cloud, proxy)
     try:
-        pem = body.decode("ascii").strip()
+        pem = answer.body.decode("ascii").strip()
         fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     except ValueError as cause:
         raise JoinFailed(f"{cloud} did not answer with a CA certificate; is it a CloudCore?") from cause
@@ -141,8 +141,16 @@ async def fetch_authority(cloud: str, token: Token, proxy: str = "") -> str:
     return pem
 
 
-def _get_unverified(cloud: str, proxy: str) -> bytes:
-    """GET the CA; nothing received is trusted before its hash was compared with the token's."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probe:
+    """What CloudCore answers to anybody: its CA certificate and its time (the HTTP Date header)."""
+
+    body: bytes
+    date: str
+
+
+def probe(cloud: str, proxy: str = "") -> Probe:
+    """Ask for the CA. Blocks. Nothing in the answer may be trusted as it is. Raises JoinFailed."""
     import http.client  # late: only an enrolment needs it
     from urllib.parse import urlsplit
 
@@ -169,7 +177,7 @@ def _get_unverified(cloud: str, proxy: str) -> bytes:
         connection.close()
     if response.status != http.client.OK:
         raise JoinFailed(f"{cloud} answered {response.status} instead of its CA certificate; is it a CloudCore?")
-    return body
+    return Probe(body, response.getheader("Date", ""))
 
 
 async def _enroll(cloud: str, ca: str, asked: dict[str, str], proxy: str) -> dict[str, str]:

@@ -1,0 +1,33 @@
+"""The list of commands, and the one place where a failure becomes one sentence and an exit code."""
+
+import argparse
+import sys
+
+from edgecore.cli import check, get, join, logs, reset
+from edgecore.cli.common import Failed, Subparsers, say
+from edgecore.config import BadConfig
+from edgecore.link.identity import IdentityError
+from edgecore.link.join import JoinFailed
+from edgecore.runtime.errors import RuntimeFault
+from edgecore.store.errors import StoreError
+
+
+def add_parsers(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    """Add every command but ``run``; each sets ``command``, the function that carries it out."""
+    for module in (join, check, get, logs, reset):
+        module.add_parser(subparsers)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command in *args*; the exit code."""
+    try:
+        return int(args.command(args))
+    except (Failed, BadConfig, IdentityError, JoinFailed, RuntimeFault, StoreError) as failed:
+        say(f"edgecore: {failed}", sys.stderr)
+    except PermissionError as denied:
+        say(f"edgecore: {denied.filename}: permission denied; run this as root", sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has enough
+    except KeyboardInterrupt:
+        return 130
+    return 1
