@@ -10,16 +10,22 @@ import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from edgecore.config import Settings
+from edgecore.config import NodeSettings, Settings
+from edgecore.health.http import HealthServer
+from edgecore.health.metrics import Metric, single
 from edgecore.link import identity, ws_pipe
 from edgecore.link.dial import Dialer
 from edgecore.link.identity import Identity, IdentityError
 from edgecore.link.questions import Questions
 from edgecore.link.renewal import CertificateRenewal
+from edgecore.node.facts import address_towards
+from edgecore.node.heartbeat import Heartbeat, LinkNews, NodeTools
+from edgecore.node.view import Offer
 from edgecore.pods.dirs import Directories
 from edgecore.pods.manager import PodManager
 from edgecore.pods.resources import Capacity
 from edgecore.pods.settings import PodHost
+from edgecore.runtime.contract import Runtime
 from edgecore.runtime.cri import CriRuntime
 from edgecore.store import lock
 from edgecore.store.database import Database
@@ -37,45 +43,71 @@ SOFTWARE = "edgecore/0.1.0"
 
 
 async def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, or until a part fails. Raises StoreError, IdentityError."""
+    """Run until SIGTERM or SIGINT, or until a part fails. Raises StoreError."""
     clock, stop = SystemClock(), asyncio.Event()
     with lock.hold(settings.lock), stop_on_signals(stop):
         async with Database.open(settings.store) as database, asyncio.TaskGroup() as group:
             runtime = CriRuntime(str(settings.runtime.socket), group, clock)
-            objects, outbox = ObjectStore(database), Outbox(database)
-            questions = Questions()
-            pods = PodManager(
-                runtime=runtime,
-                objects=objects,
-                outbox=outbox,
-                records=PodRecords(database),
-                tokens=TokenStore(database),
-                ask=questions.ask,
-                clock=clock,
-                settings=_pod_host(settings),
-                host_ips=lambda: ("127.0.0.1",),
-            )
-            link = Dialer(
-                NodeName(settings.node.name),
-                _connector(settings, clock),
-                objects,
-                outbox,
-                questions,
-                clock,
-                _State(),
-                software=SOFTWARE,
-                limits=Limits(silence=settings.link.silence),
-            )
-            renewal = CertificateRenewal(settings.identity, questions.ask, clock, proxy=settings.link.proxy)
-            services: list[Service] = [pods, link, renewal]
-            await supervise(services, stop)
+            await supervise(_services(settings, database, runtime, clock), stop)
             await runtime.close()
 
 
-class _State:
-    def opened(self, skew: float) -> None: ...
+def _services(settings: Settings, database: Database, runtime: Runtime, clock: Clock) -> list[Service]:
+    """Everything that runs, in the order it starts."""
+    objects, outbox = ObjectStore(database), Outbox(database)
+    questions, news = Questions(), LinkNews()
+    pods = PodManager(
+        runtime=runtime,
+        objects=objects,
+        outbox=outbox,
+        records=PodRecords(database),
+        tokens=TokenStore(database),
+        ask=questions.ask,
+        clock=clock,
+        settings=_pod_host(settings),
+        host_ips=lambda: (address_towards(settings.link.cloud),),
+    )
+    node = Heartbeat(
+        _offer(settings.node),
+        NodeTools(runtime, database, outbox, news, clock),
+        data=settings.node.data,
+        cloud=settings.link.cloud,
+    )
+    link = Dialer(
+        NodeName(settings.node.name),
+        _connector(settings, clock),
+        objects,
+        outbox,
+        questions,
+        clock,
+        news,
+        software=SOFTWARE,
+        limits=Limits(silence=settings.link.silence),
+    )
+    renewal = CertificateRenewal(settings.identity, questions.ask, clock, proxy=settings.link.proxy)
 
-    def closed(self, reason: str) -> None: ...
+    async def metrics() -> list[Metric]:
+        return [
+            single("marram_edge_attached", "gauge", "Whether a session to the cloud is open", news.attached),
+            single("marram_edge_reports_waiting", "gauge", "Reports the cloud has not taken yet", await outbox.count()),
+            single("marram_edge_events_dropped", "gauge", "Events dropped for want of room", outbox.dropped),
+            single("marram_edge_store_writable", "gauge", "Whether the store takes writes", not database.trouble),
+        ]
+
+    health = HealthServer(
+        settings.health.host, settings.health.port, alive=lambda: "", ready=lambda: "", metrics=metrics
+    )
+    return [pods, node, link, renewal, health]
+
+
+def _offer(node: NodeSettings) -> Offer:
+    return Offer(
+        name=node.name,
+        labels=node.labels,
+        max_pods=node.max_pods,
+        reserved_cpu_millis=node.reserved_cpu_millis,
+        reserved_memory=node.reserved_memory_mib << 20,
+    )
 
 
 def _pod_host(settings: Settings) -> PodHost:
