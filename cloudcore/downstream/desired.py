@@ -31,6 +31,8 @@ class Forget:
 
 
 Move = Want | Forget
+_Before = dict[ObjectKey, tuple[DesiredObject | None, frozenset[NodeName]]]
+"""What was known of the objects that a change touches, and where they were."""
 
 
 class Desired:
@@ -57,6 +59,13 @@ class Desired:
     def on(self, node: NodeName) -> Mapping[ObjectKey, DesiredObject]:
         """Everything *node* should have."""
         return {key: self._objects[key] for key in self._on.get(node, ()) if key in self._objects}
+
+    def current(self, move: Move) -> bool:
+        """Whether *move* still leads to what its node should have; if not, a later move does."""
+        if isinstance(move, Want):
+            return self.holds(move.node, move.object.key) and self._objects.get(move.object.key) == move.object
+        known = self._objects.get(move.key) if self.holds(move.node, move.key) else None
+        return known is None or known.uid != move.uid
 
     def holds(self, node: NodeName, key: ObjectKey) -> bool:
         """Whether *key* is placed on *node*."""
@@ -100,30 +109,27 @@ class Desired:
 
     def put(self, obj: DesiredObject, needs: frozenset[ObjectKey], node: NodeName | None = None) -> list[Move]:
         """*obj* exists in this form, is bound to *node* (pods) and needs *needs*."""
-        key, before = obj.key, self._objects.get(obj.key)
+        key = obj.key
+        before = _Before()
+        self._remember(key, before)
         self._objects[key] = obj
         self._missing.discard(key)
         if node:
             self._bound[key] = node
-        moves: list[Move] = []
-        dirty = self._rewire(key, needs) | {key}
-        self._settle(dirty, moves)
-        if before != obj:
-            fresh = {move.node for move in moves if isinstance(move, Want) and move.object.key == key}
-            moves += [Want(place, obj) for place in self._nodes.get(key, NOWHERE) - fresh]
-        self._tidy(key)
-        return _ordered(moves)
+        self._settle(self._rewire(key, needs) | {key}, before)
+        self._tidy(key, before)
+        return self._moves(before)
 
     def drop(self, key: ObjectKey) -> list[Move]:
         """The object is gone from the API. Nodes that need it keep needing it."""
-        obj = self._objects.pop(key, None)
-        places = self._nodes.get(key, NOWHERE)
-        moves: list[Move] = [Forget(node, key, obj.uid) for node in places] if obj else []
+        before = _Before()
+        self._remember(key, before)
+        self._objects.pop(key, None)
         self._bound.pop(key, None)
-        self._settle(self._rewire(key, frozenset()) | {key}, moves, silent=key)
+        self._settle(self._rewire(key, frozenset()) | {key}, before)
         if key in self._nodes:
             self._missing.add(key)
-        return _ordered(moves)
+        return self._moves(before)
 
     # --- inside
 
@@ -147,42 +153,54 @@ class Desired:
         holders = self._needed_by.get(key, ())
         return frozenset().union(*(self._nodes.get(holder, NOWHERE) for holder in holders))
 
-    def _settle(self, dirty: Iterable[ObjectKey], moves: list[Move], silent: ObjectKey | None = None) -> None:
+    def _settle(self, dirty: Iterable[ObjectKey], before: _Before) -> None:
         """Recompute placement from *dirty* outwards until nothing changes. Needs never form a cycle."""
         todo = list(dirty)
         while todo:
             key = todo.pop()
-            before, after = self._nodes.get(key, NOWHERE), self._places(key)
-            if before == after:
+            was, now = self._nodes.get(key, NOWHERE), self._places(key)
+            if was == now:
                 continue
-            self._place(key, before, after)
-            obj = self._objects.get(key)
-            if obj and key != silent:
-                moves += [Want(node, obj) for node in after - before]
-                moves += [Forget(node, key, obj.uid) for node in before - after]
+            self._remember(key, before)
+            self._place(key, was, now)
             todo += self._needs.get(key, ())
-            self._tidy(key)
+            self._tidy(key, before)
 
-    def _place(self, key: ObjectKey, before: frozenset[NodeName], after: frozenset[NodeName]) -> None:
-        for node in before - after:
+    def _place(self, key: ObjectKey, was: frozenset[NodeName], now: frozenset[NodeName]) -> None:
+        for node in was - now:
             self._on[node].discard(key)
             if not self._on[node]:
                 del self._on[node]
-        for node in after - before:
+        for node in now - was:
             self._on[node].add(key)
-        if after:
-            self._nodes[key] = after
+        if now:
+            self._nodes[key] = now
             if key not in self._objects:
                 self._missing.add(key)
         else:
             del self._nodes[key]
             self._missing.discard(key)
 
-    def _tidy(self, key: ObjectKey) -> None:
+    def _tidy(self, key: ObjectKey, before: _Before) -> None:
         """Keep nothing that nobody needs."""
         if key in self._objects and key not in self._nodes and key not in self._bound:
             del self._objects[key]
-            self._settle(self._rewire(key, frozenset()), [])
+            self._settle(self._rewire(key, frozenset()), before)
+
+    def _remember(self, key: ObjectKey, before: _Before) -> None:
+        before.setdefault(key, (self._objects.get(key), self._nodes.get(key, NOWHERE)))
+
+    def _moves(self, before: _Before) -> list[Move]:
+        """From what nodes had to what they should have now. Detours on the way leave no trace."""
+        moves: list[Move] = []
+        for key, (old, places) in before.items():
+            new = self._objects.get(key)
+            had, has = places if old else NOWHERE, self._nodes.get(key, NOWHERE) if new else NOWHERE
+            if new:
+                moves += [Want(node, new) for node in has if node not in had or new != old]
+            if old:
+                moves += [Forget(node, key, old.uid) for node in had - has]
+        return _ordered(moves)
 
 
 def _ordered(moves: list[Move]) -> list[Move]:

@@ -6,8 +6,9 @@ is handed on after what it needs.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Final
 
@@ -16,7 +17,7 @@ from cloudcore.downstream.desired import Desired, Move
 from cloudcore.kube.contract import Change, Changed, Item, KubeClient, Selector
 from cloudcore.kube.errors import KubeError, NotFound
 from cloudcore.kube.items import decode_item
-from cloudcore.kube.kinds import BY_KIND, PODS
+from cloudcore.kube.kinds import BY_KIND, PODS, Resource
 from cloudcore.kube.watch import Listed, follow
 from edgelink.aio.backoff import next_delay
 from edgelink.aio.clock import Clock
@@ -36,9 +37,12 @@ class Observer:
 
     def __init__(self, client: KubeClient, desired: Desired, clock: Clock) -> None:
         self._client, self._desired, self._clock = client, desired, clock
-        self._nodes: set[NodeName] = set()
+        self._nodes: dict[NodeName, asyncio.Event] = {}
+        """The nodes whose pods are kept; set once all of them are known."""
         self._pods_begun = self._complete = False
         self._late: list[NodeName] = []
+        self._reading: list[set[ObjectKey]] = []
+        """For each read under way, what the watches have said since it began: they are right, it may be stale."""
         self._absent: set[ObjectKey] = set()
         self._moves: asyncio.Queue[list[Move]] = asyncio.Queue(_BACKLOG)
         self._retry = asyncio.Event()
@@ -64,19 +68,24 @@ class Observer:
             self._complete = True
             for node in self._late:
                 await self._learn(node)
+                self._nodes[node].set()
             group.create_task(self._retry_forever(), name="fetch missing objects")
             log.info("watching: %d objects are needed on %d edge nodes", len(self._desired), len(self._nodes))
             ready()
 
     async def know(self, node: NodeName) -> None:
         """Make sure that the pods of *node* are known, although its Node may not exist or carry the label (yet)."""
-        if node in self._nodes:
-            return
-        self._nodes.add(node)
-        if self._complete:
-            await self._learn(node)
-        elif self._pods_begun:
-            self._late.append(node)
+        if node not in self._nodes:
+            known = self._nodes[node] = asyncio.Event()
+            if self._pods_begun and not self._complete:
+                self._late.append(node)
+                return
+            if self._complete:
+                await self._learn(node)
+            known.set()
+        elif self._complete:
+            # Somebody else may be reading them just now: a half-filled index would cost the node its pods.
+            await self._nodes[node].wait()
 
     # --- watches
 
@@ -102,18 +111,22 @@ class Observer:
     async def _listed(self, kind: str, page: Listed, unseen: set[ObjectKey]) -> None:
         """What was known when the list began and is not in it is gone from the API."""
         for item in page.items:
+            key = _key(kind, item)
+            self._heard(key)
             await self._present(kind, item)
-            unseen.discard(ObjectKey(kind, item.metadata.namespace, item.metadata.name))
+            unseen.discard(key)
         if page.complete:
             for key in unseen:
+                self._heard(key)
                 await self._emit(self._desired.drop(key))
 
     async def _changed(self, kind: str, event: Changed) -> None:
+        key = _key(kind, event.item)
+        self._heard(key)
         if event.change is not Change.DELETED:
             await self._present(kind, event.item)
         elif kind != Kind.NODE:
             # A deleted Node takes nothing with it: its pods go when they are deleted themselves.
-            key = ObjectKey(kind, event.item.metadata.namespace, event.item.metadata.name)
             await self._emit(self._desired.drop(key))
             if self._desired.is_placed(key):
                 self._absent.add(key)
@@ -122,7 +135,7 @@ class Observer:
         if kind == Kind.NODE:
             await self.know(NodeName(item.metadata.name))
             return
-        moves = self._put(ObjectKey(kind, item.metadata.namespace, item.metadata.name), item)
+        moves = self._put(_key(kind, item), item)
         if moves and self._complete:
             await self._fetch()
         await self._emit(moves)
@@ -142,6 +155,20 @@ class Observer:
         if moves:
             await self._moves.put(moves)
 
+    def _heard(self, key: ObjectKey) -> None:
+        for heard in self._reading:
+            heard.add(key)
+
+    @contextlib.contextmanager
+    def _stale(self) -> Iterator[set[ObjectKey]]:
+        """During a read: the keys for which its answer must not be believed any more."""
+        heard: set[ObjectKey] = set()
+        self._reading.append(heard)
+        try:
+            yield heard
+        finally:
+            self._reading.remove(heard)
+
     # --- fetching
 
     async def _learn(self, node: NodeName) -> None:
@@ -150,10 +177,12 @@ class Observer:
         failures = 0
         while True:
             try:
-                async with aclosing(self._client.list(PODS, select)) as pages:
-                    async for page in pages:
-                        for item in page.items:
-                            await self._present(Kind.POD, item)
+                with self._stale() as stale:
+                    async with aclosing(self._client.list(PODS, select)) as pages:
+                        async for page in pages:
+                            for item in page.items:
+                                if _key(Kind.POD, item) not in stale:
+                                    await self._present(Kind.POD, item)
                 return
             except KubeError as error:
                 failures += 1
@@ -165,20 +194,21 @@ class Observer:
         missing = set(self._desired.missing())
         self._absent &= missing
         for key in sorted(missing - self._absent, key=rank):
-            resource = BY_KIND.get(key.kind)
-            if resource is None:
-                continue
+            if resource := BY_KIND.get(key.kind):
+                await self._get(resource, key)
+
+    async def _get(self, resource: Resource, key: ObjectKey) -> None:
+        with self._stale() as stale:
             try:
-                raw = await self._client.get(resource, key.namespace, key.name)
+                item = decode_item(await self._client.get(resource, key.namespace, key.name), resource)
             except NotFound:
                 self._absent.add(key)
             except KubeError as error:
                 log.warning("cannot fetch %s, will try again: %s", clean(key), clean(error))
                 self._retry.set()
             else:
-                # A watch may have been quicker, and then it is right.
-                if self._desired.get(key) is None:
-                    await self._emit(self._put(key, decode_item(raw, resource)))
+                if key not in stale and self._desired.get(key) is None:
+                    await self._emit(self._put(key, item))
 
     async def _retry_forever(self) -> None:
         failures = 0
@@ -189,3 +219,7 @@ class Observer:
             await self._clock.sleep(next_delay(failures))
             await self._fetch()
             failures = failures if self._retry.is_set() else 0
+
+
+def _key(kind: str, item: Item) -> ObjectKey:
+    return ObjectKey(kind, item.metadata.namespace, item.metadata.name)

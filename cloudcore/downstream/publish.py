@@ -72,6 +72,8 @@ class Publisher:
     async def _send(self, attachment: Attachment, moves: list[Move]) -> None:
         for move in moves:
             try:
+                if not self._desired.current(move):
+                    continue
                 if isinstance(move, Want):
                     attachment.session.want(move.object)
                 else:
