@@ -6,7 +6,7 @@ The same for every dialect and transport. Whoever owns a session iterates `Link.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 from edgelink.aio.clock import Clock
@@ -30,6 +30,8 @@ class Link(Generic[S_co]):
         self._pipe, self._clock = pipe, clock
         self._wake = asyncio.Event()
         self._late: list[Event] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def kick(self) -> None:
         """The session may have something to send."""
@@ -40,6 +42,7 @@ class Link(Generic[S_co]):
         if not self.session.ended:
             self.session.close(reason, refused=refused)
             self._late.append(Ended(reason, refused))
+            self._leave()
         self.kick()
 
     async def events(self) -> AsyncIterator[Event]:
@@ -60,22 +63,48 @@ class Link(Generic[S_co]):
 
     async def send_forever(self) -> None:
         """Send what the session has to send, and let time pass for it; ends with the session or the pipe."""
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(Closed):
-            while True:
-                self._wake.clear()
-                self._late += self.session.tick(self._clock.now())
-                for message in self.session.messages():
-                    await self._pipe.send(message)
-                if self.session.ended:
-                    break
-                if not self._wake.is_set():
-                    timer = loop.call_later(self.session.deadline() - self._clock.now(), self._wake.set)
-                    try:
-                        await self._wake.wait()
-                    finally:
-                        timer.cancel()
-        await self._pipe.close()
+        self._sender = asyncio.current_task()
+        self._pass_time()
+        try:
+            with contextlib.suppress(Closed):
+                await self._send()
+        finally:
+            self._sender = None
+            if self._timer:
+                self._timer.cancel()
+            await self._pipe.close()
+
+    async def _send(self) -> None:
+        while True:
+            self._wake.clear()
+            last = self.session.ended
+            for message in self.session.messages():
+                await self._pipe.send(message)
+            if last:
+                return
+            await self._wake.wait()
+
+    def _pass_time(self) -> None:
+        """Runs by itself: a peer that reads nothing keeps the sender waiting, and is given up all the same."""
+        self._late += self.session.tick(self._clock.now())
+        self.kick()
+        if self.session.ended:
+            self._leave()
+        else:
+            self._after(self.session.deadline() - self._clock.now(), self._pass_time)
+
+    def _leave(self) -> None:
+        if self._sender:
+            self._after(_FAREWELL, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._sender:
+            self._sender.cancel()
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), act)
 
 
 @contextlib.asynccontextmanager
@@ -88,8 +117,6 @@ async def connected(session: S, pipe: Pipe, clock: Clock, *, name: str) -> Async
             yield link
         finally:
             link.close("this end is shutting down")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL):
-                    await asyncio.wait([sender])
+            await asyncio.wait([sender], timeout=_FAREWELL)
             sender.cancel()
             await pipe.close()
