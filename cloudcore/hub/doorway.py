@@ -7,6 +7,9 @@ from typing import Final
 _ALPN: Final = b"\x00\x10"
 _H2: Final = b"\x02h2"
 _RECORD_HEADER: Final = 5
+_HANDSHAKE_RECORD: Final = 0x16
+_LARGEST: Final = 16 * 1024
+"""A TLS record has no more (RFC 8446, 5.1)."""
 
 
 def offers_h2(hello: bytes) -> bool:
@@ -21,26 +24,39 @@ def offers_h2(hello: bytes) -> bool:
 
 
 async def peek_hello(sock: socket.socket, deadline: float = 10.0) -> bytes:
-    """The first TLS record of *sock*, left in its buffer; what there is of it when *deadline* (seconds) is over."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + deadline
-    await _readable(sock, deadline)
-    while True:
-        seen = sock.recv(16 * 1024, socket.MSG_PEEK)
-        whole = _RECORD_HEADER + int.from_bytes(seen[3:5], "big")
-        if not seen or (len(seen) >= _RECORD_HEADER and len(seen) >= whole) or loop.time() > until:
-            return seen
-        # Readiness cannot be awaited for more than what lies there already.
-        await asyncio.sleep(0.01)
+    """The first TLS record of *sock*, left in its buffer; what has come of it when *deadline* (seconds) is over."""
+    seen = b""
+    try:
+        async with asyncio.timeout(deadline):
+            while (missing := _wanted(seen)) > len(seen):
+                # The kernel wakes us once for the whole of it, not for every byte of a peer that dawdles.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, missing)
+                await _readable(sock)
+                before, seen = seen, sock.recv(_LARGEST, socket.MSG_PEEK)
+                if len(seen) <= len(before):  # the peer sends no more
+                    break
+    except TimeoutError:
+        pass
+    finally:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    return seen
 
 
-async def _readable(sock: socket.socket, seconds: float) -> None:
+def _wanted(seen: bytes) -> int:
+    """How many bytes must have come before the ClientHello is whole; no more for what is not TLS."""
+    if seen and seen[0] != _HANDSHAKE_RECORD:
+        return 0
+    if len(seen) < _RECORD_HEADER:
+        return _RECORD_HEADER
+    return min(_LARGEST, _RECORD_HEADER + int.from_bytes(seen[3:5], "big"))
+
+
+async def _readable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_reader(sock.fileno(), ready.set)
     try:
-        async with asyncio.timeout(seconds):
-            await ready.wait()
+        await ready.wait()
     finally:
         loop.remove_reader(sock.fileno())
 
@@ -67,7 +83,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(64 * 1024):
             writer.write(data)
             await writer.drain()
-    except OSError:
+    except (OSError, RuntimeError):  # uvloop calls writing to what has just been closed a RuntimeError
         pass
     finally:
         # Either direction's end is the end of both.

@@ -21,7 +21,7 @@ from cloudcore.hub.roster import Attachment, Roster
 from cloudcore.hub.ws_pipe import WsPipe
 from edgelink.aio.clock import Clock
 from edgelink.aio.logs import bind, clean
-from edgelink.errors import ChannelError, Closed, Refused
+from edgelink.errors import ChannelError, Closed, Refused, Violation
 from edgelink.events import Asked, Ended, HelloArrived, Opened
 from edgelink.native.cloud import CLOUD_LIMITS, NativeCloud
 from edgelink.native.half import Limits, Meter, no_meter
@@ -93,11 +93,7 @@ class Listener:
                 splice_to = await stack.enter_async_context(self._grpc()) if self._door.grpc else ""
                 log.info("edges may attach on %s:%d", self._door.host, self.port)
                 ready()
-                try:
-                    await self._accept(listening, splice_to)
-                finally:
-                    for attachment in self._roster:
-                        attachment.link.close("cloudcore is shutting down")
+                await self._accept(listening, splice_to)
 
     def reload(self, tls: TlsFiles) -> None:
         """Use a renewed server certificate from the next handshake on."""
@@ -107,15 +103,20 @@ class Listener:
     async def _accept(self, listening: socket.socket, splice_to: str) -> None:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            while True:
-                try:
-                    sock, address = await loop.sock_accept(listening)
-                except OSError as failed:  # out of file descriptors: existing sessions matter more than new ones
-                    log.warning("cannot accept a connection: %s", failed)
-                    await self._clock.sleep(1.0)
-                    continue
-                sock.setblocking(False)
-                group.create_task(self._connection(sock, address[0], splice_to), name=f"connection {address[0]}")
+            try:
+                while True:
+                    try:
+                        sock, address = await loop.sock_accept(listening)
+                    except OSError as failed:  # out of file descriptors: existing sessions matter more than new ones
+                        log.warning("cannot accept a connection: %s", failed)
+                        await self._clock.sleep(1.0)
+                        continue
+                    sock.setblocking(False)
+                    group.create_task(self._connection(sock, address[0], splice_to), name=f"connection {address[0]}")
+            finally:
+                # Before the group ends their tasks: each edge hears why.
+                for attachment in self._roster:
+                    attachment.link.close("cloudcore is shutting down")
 
     async def _connection(self, sock: socket.socket, address: str, splice_to: str) -> None:
         try:
@@ -134,6 +135,8 @@ class Listener:
             return
         try:
             await self._websocket(pipe, address)
+        except Violation as breach:
+            self._refuse(address, str(breach), kind="http")
         except (ChannelError, TimeoutError):
             pass
         finally:
@@ -145,7 +148,7 @@ class Listener:
         if request.path == CA:
             pipe.reject(http.HTTPStatus.OK, self._tls.ca.decode())
         elif request.path == ENROLL:
-            pipe.accept()
+            pipe.accept(_ENROLMENT)
             await self._enrolment(pipe, address)
         elif request.path == CHANNEL:
             pipe.accept()
@@ -156,7 +159,7 @@ class Listener:
     async def _enrolment(self, pipe: WsPipe, address: str) -> None:
         async with asyncio.timeout(3 * _HANDSHAKE):
             request = await pipe.receive()
-            await pipe.send(await self._enroll(request[:_ENROLMENT], address))
+            await pipe.send(await self._enroll(request, address))
 
     async def attend(self, pipe: Pipe, certificate: Mapping[str, Any] | None, address: str) -> None:
         now = self._clock.now()

@@ -10,6 +10,7 @@ import http
 import logging
 from typing import Any, Final, cast
 
+from websockets.exceptions import InvalidMessage
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -21,7 +22,8 @@ _quiet = logging.getLogger(f"{__name__}.protocol")
 _quiet.setLevel(logging.WARNING)
 
 QUEUED: Final = 32
-"""Messages that may wait for the session before the socket is no longer read."""
+QUEUED_BYTES: Final = 1024 * 1024
+"""How much may wait for the session before the socket is no longer read."""
 
 
 class WsPipe(asyncio.Protocol):
@@ -33,6 +35,7 @@ class WsPipe(asyncio.Protocol):
         self._request: Request | None = None
         self._messages: collections.deque[bytes] = collections.deque()
         self._fragments: list[bytes] = []
+        self._bytes = 0
         self._readable: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._end: Exception | None = None
@@ -47,6 +50,8 @@ class WsPipe(asyncio.Protocol):
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             self._take(event)
+        if self._protocol.handshake_exc and not self._request:
+            self._malformed(self._protocol.handshake_exc)
         self._flush()
         if self._protocol.close_expected() and self._transport:
             self._over(self._ending())
@@ -76,10 +81,14 @@ class WsPipe(asyncio.Protocol):
             await self._wait_readable()
         return self._request
 
-    def accept(self) -> None:
-        """Switch to WebSocket. A request that does not ask for it is answered so and the pipe closes. Raises Closed."""
+    def accept(self, limit: int | None = None) -> None:
+        """Switch to WebSocket, with messages of at most *limit* bytes if that is less than the frame limit.
+
+        A request that does not ask for it is answered so and the pipe closes. Raises Closed.
+        """
         if self._request is None:
             raise Closed("no request was read")
+        self._protocol.max_message_size = limit or self._protocol.max_message_size
         self._protocol.send_response(self._protocol.accept(self._request))
         self._flush()
         if self._protocol.state is not State.OPEN:
@@ -112,7 +121,9 @@ class WsPipe(asyncio.Protocol):
         while not self._messages:
             await self._wait_readable()
         message = self._messages.popleft()
-        if self._transport and len(self._messages) == QUEUED // 2:
+        full = self._is_full()
+        self._bytes -= len(message)
+        if full and not self._is_full() and self._transport:
             self._transport.resume_reading()
         return message
 
@@ -129,6 +140,15 @@ class WsPipe(asyncio.Protocol):
 
     # --- inside
 
+    def _malformed(self, cause: Exception) -> None:
+        if isinstance(cause, InvalidMessage):  # anything else has been answered by the library
+            answer = self._protocol.reject(http.HTTPStatus.BAD_REQUEST, "this is not an HTTP request\n")
+            self._protocol.send_response(answer)
+        self._flush()
+        self._over(Violation(f"no request that can be read: {cause}"))
+        if self._transport:
+            self._transport.close()
+
     def _take(self, event: object) -> None:
         if isinstance(event, Request):
             self._request = event
@@ -136,11 +156,16 @@ class WsPipe(asyncio.Protocol):
             self._fragments.append(bytes(event.data))
             if not event.fin:
                 return
-            self._messages.append(b"".join(self._fragments))
+            message = b"".join(self._fragments)
             self._fragments = []
-            if self._transport and len(self._messages) == QUEUED:
+            self._messages.append(message)
+            self._bytes += len(message)
+            if self._transport and self._is_full():
                 self._transport.pause_reading()
         self._wake()
+
+    def _is_full(self) -> bool:
+        return len(self._messages) >= QUEUED or self._bytes >= QUEUED_BYTES
 
     def _flush(self) -> None:
         if self._transport is None or self._transport.is_closing():
