@@ -33,7 +33,7 @@ class Renewals:
             try:
                 csr = str(json.loads(news.body)["csr"])
                 answer = self._server.renew_over_channel(attachment.node, attachment.issued, csr.encode())
-            except (EnrolmentRefused, ValueError, KeyError, TypeError) as refusal:
+            except (EnrolmentRefused, ValueError, KeyError, TypeError, RecursionError) as refusal:
                 error = clean(refusal) or "the request is malformed"
                 bind(log, node=attachment.node).warning("refused a renewal: %s", error)
             attachment.session.answer(news.question, answer, error)

@@ -14,7 +14,7 @@ from typing import Final
 from cloudcore.hub.roster import Attachment, Roster
 from cloudcore.kube.contract import KubeClient, Patch
 from cloudcore.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Retryable, Unauthorized
-from cloudcore.kube.kinds import EVENTS, NODES, PODS
+from cloudcore.kube.kinds import BY_KIND, EVENTS, NODES, PODS
 from cloudcore.upstream import ownership, patches
 from cloudcore.upstream.ownership import Index, Verdict
 from edgelink.aio.backoff import next_delay
@@ -65,7 +65,7 @@ class Applier:
     def _take(self, attachment: Attachment, report: Report) -> Subject:
         subject = (attachment.node, report.key, report.action)
         older = self._newest.get(subject)
-        if older and older[0] is attachment:
+        if older and older[0] is attachment and older[1].revision < report.revision:
             # Superseded before it was written: the newer one carries all of it.
             attachment.session.acknowledge(older[1])
         self._newest[subject] = (attachment, report)
@@ -105,8 +105,9 @@ class Applier:
         else:
             self._refused("report")
             attachment.session.refuse(report, clean(refusal))
-            if (attachment.node, report.key.kind) not in self._said:
-                self._said.add((attachment.node, report.key.kind))
+            kind = report.key.kind if report.key.kind in BY_KIND else ""  # a node may invent any number of them
+            if (attachment.node, kind) not in self._said:
+                self._said.add((attachment.node, kind))
                 bind(log, node=attachment.node).warning(
                     "refused a report on %s: %s (further ones are only counted)", clean(report.key), clean(refusal)
                 )

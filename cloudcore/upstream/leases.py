@@ -65,7 +65,6 @@ class _Claim:
     attachment: Attachment
     epoch: int
     owned: bool
-    failing: bool = False
 
 
 class Leases:
@@ -77,6 +76,7 @@ class Leases:
         self._roster, self._client, self._clock, self._replica = roster, client, clock, replica
         self._attached = roster.subscribe(Attached)
         self._claims: dict[NodeName, _Claim] = {}
+        self._failing: set[NodeName] = set()
 
     async def run(self, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -92,22 +92,22 @@ class Leases:
         attachment = self._roster.get(node)
         if attachment is None:
             self._claims.pop(node, None)
+            self._failing.discard(node)
             return None
         claim = self._claims.get(node)
         try:
             if claim is None or claim.attachment is not attachment:
-                claim = self._claims[node] = await self._claim(attachment)
+                self._claims[node] = await self._claim(attachment)
             elif self._clock.now() - attachment.session.last_heard < ALIVE:
                 await self._renew(claim)
         except Conflict:
             return 0.0
         except (KubeError, msgspec.DecodeError) as error:
-            if claim is None or not claim.failing:
+            if node not in self._failing:
+                self._failing.add(node)
                 bind(log, node=node).warning("cannot renew the lease, will try again: %s", clean(error))
-            if claim:
-                claim.failing = True
             return _RETRY
-        claim.failing = False
+        self._failing.discard(node)
         return RENEW
 
     async def _claim(self, attachment: Attachment) -> _Claim:

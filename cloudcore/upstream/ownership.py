@@ -42,10 +42,12 @@ def judge(node: NodeName, report: Report, index: Index, subject: ObjectKey | Non
     about = subject or report.key
     if about == ObjectKey(Kind.NODE, "", node):
         return Verdict.TAKE
+    if about.kind != Kind.POD:
+        return Verdict.REFUSE
     known = index.get(about)
     if known is None:
         return Verdict.GONE
-    if about.kind != Kind.POD or not index.holds(node, about):
+    if not index.holds(node, about):
         return Verdict.REFUSE
     return Verdict.TAKE if subject or known.uid == report.uid else Verdict.GONE
 

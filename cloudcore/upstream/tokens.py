@@ -42,10 +42,10 @@ class Tokens:
         try:
             answer = await self._token(attachment, json.loads(asked.body))
         except PermissionError as refusal:
-            error = str(refusal)
+            error = clean(refusal)
             self._refused("token")
-            bind(log, node=attachment.node).warning("refused a token: %s", clean(error))
-        except (KubeError, ValueError, KeyError, TypeError, RecursionError) as failed:
+            bind(log, node=attachment.node).warning("refused a token: %s", error)
+        except (KubeError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as failed:
             error = clean(failed) or type(failed).__name__
         attachment.session.answer(asked.question, answer, error)
         attachment.link.kick()
