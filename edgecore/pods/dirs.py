@@ -5,7 +5,12 @@ under *volatile*, which is meant to be a tmpfs: no flash wear, no secrets on dis
 """
 
 import dataclasses
+import re
 from pathlib import Path
+from typing import Final
+
+NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
+"""What a namespace, a name, a uid, a container or a volume may be called."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,14 +23,21 @@ class Directories:
     seccomp: Path
 
     def pod(self, uid: str) -> "PodDirectories":
-        """Directories of one pod. Raises ValueError for a uid that is no file name."""
-        if not uid or "/" in uid or uid.startswith("."):
-            raise ValueError(f"pod uid {uid[:64]!r} cannot name a directory")
+        """Directories of one pod."""
+        _require_name(uid)
         return PodDirectories(self.data / "pods" / uid, self.volatile / "pods" / uid)
 
     def pod_logs(self, namespace: str, name: str, uid: str) -> Path:
         """Log directory of a pod's sandbox."""
+        for part in (namespace, name, uid):
+            _require_name(part)
         return self.logs / f"{namespace}_{name}_{uid}"
+
+
+def _require_name(part: str) -> None:
+    """Names come from the wire and become paths. A pod with any other kind of name is refused before this."""
+    if not NAME.fullmatch(part):
+        raise ValueError(f"{part[:64]!r} cannot be part of a path")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ node (scheduling, priorities), or it ends in `PodSpec.complaints` with its path 
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from edgecore.pods import times
+from edgecore.pods.dirs import NAME
 from edgecore.pods.parse_container import container_view, security_view
 from edgecore.pods.parse_volume import volume_view
 from edgecore.pods.reader import Reader
@@ -35,7 +35,6 @@ _NOT_OURS: Final = (
 )
 """Decided before a pod reaches a node, or by admission."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?")
 DNS_POLICIES: Final = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 
 
@@ -64,13 +63,13 @@ def _ill_named(pod: PodSpec) -> Iterator[str]:
     if not pod.containers:
         yield "spec.containers: must not be empty"
     for field, name in (("namespace", pod.namespace), ("name", pod.name), ("uid", pod.uid)):
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             yield f"metadata.{field}: {name[:64]!r} is not a valid name"
     for kind, names in (
         ("containers", [view.name for view in pod.all_containers()]),
         ("volumes", [volume.name for volume in pod.volumes]),
     ):
-        yield from (f"spec.{kind}: {name[:64]!r} is not a valid name" for name in names if not _NAME.fullmatch(name))
+        yield from (f"spec.{kind}: {name[:64]!r} is not a valid name" for name in names if not NAME.fullmatch(name))
         if len(set(names)) != len(names):
             yield f"spec.{kind}: names must be unique"
 

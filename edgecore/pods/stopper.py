@@ -63,6 +63,8 @@ class Stopper:
     async def clean(self, key: ObjectKey, uid: str) -> None:
         """Remove everything of a pod but what the runtime has. Raises OSError, StoreFull."""
         tools = self._tools
+        if not dirs.NAME.fullmatch(uid):
+            return  # such a pod was never started, see parse
         tools.images.cancel(uid)
         tools.ports.release(uid)
         tools.volumes.remove(uid)

@@ -13,7 +13,7 @@ from typing import Final
 
 from edgecore.pods import projection
 from edgecore.pods.content import MissingReference
-from edgecore.pods.dirs import Directories, PodDirectories
+from edgecore.pods.dirs import NAME, Directories, PodDirectories
 from edgecore.pods.env import expand
 from edgecore.pods.files import remove_tree, replace_files
 from edgecore.pods.mounts import Mounter
@@ -140,7 +140,7 @@ class Volumes:
         found: set[str] = set()
         for root in (self._directories.data / "pods", self._directories.volatile / "pods"):
             if root.is_dir():
-                found.update(entry.name for entry in root.iterdir())
+                found.update(entry.name for entry in root.iterdir() if NAME.fullmatch(entry.name))
         return found
 
     def remove(self, uid: str) -> None:

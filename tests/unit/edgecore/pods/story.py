@@ -134,12 +134,9 @@ class Node:
         await self.objects.apply([self.wanted(body) for body in bodies])
 
     def wanted(self, body: Json) -> DesiredObject:
+        """With a new version each time."""
         self._versions += 1
-        kind = {"Pod": Kind.POD, "ConfigMap": Kind.CONFIG_MAP, "Secret": Kind.SECRET}[body["kind"]]
-        metadata = body["metadata"]
-        key = ObjectKey(kind, metadata["namespace"], metadata["name"])
-        uid = Uid(metadata.get("uid", f"uid-{kind}-{metadata['name']}"))
-        return DesiredObject(key, uid, Version(str(self._versions)), json.dumps(body).encode())
+        return want(body, str(self._versions))
 
     async def gone(self, name: str, uid: str = "") -> None:
         """The cloud says that a pod is gone."""
@@ -197,6 +194,15 @@ class Node:
                     if event["reason"] == reason:
                         return event
                 await asyncio.sleep(0.01)
+
+
+def want(body: Json, version: str = "1") -> DesiredObject:
+    """*body* as it would arrive from the cloud."""
+    kind = {"Pod": Kind.POD, "ConfigMap": Kind.CONFIG_MAP, "Secret": Kind.SECRET}[body["kind"]]
+    metadata = body["metadata"]
+    key = ObjectKey(kind, metadata["namespace"], metadata["name"])
+    uid = Uid(metadata.get("uid", f"uid-{kind}-{metadata['name']}"))
+    return DesiredObject(key, uid, Version(version), json.dumps(body).encode())
 
 
 def pod(name: str = "boiler", *, uid: str = "", metadata: Json | None = None, **spec: Any) -> Json:  # noqa: ANN401
