@@ -93,6 +93,7 @@ class Server:
                 ready.set()
                 await stop.wait()
                 controllers.stop()
+                self._store.end_watches()
                 await runner.cleanup()
         finally:
             await runner.cleanup()

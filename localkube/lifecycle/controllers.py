@@ -2,16 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from localkube.customs.crds import KEY as CRDS
 from localkube.customs.crds import CustomResources
 from localkube.errors import ApiError
 from localkube.handlers.api import Api
 from localkube.lifecycle import events, garbage, namespaces, nodes, scheduler
-from localkube.storage.store import Watcher
+from localkube.storage.store import Event
 
 log = logging.getLogger(__name__)
+
+
+_Concern = Callable[[str, Event], bool]
+
+
+def _concerns_namespaces(resource: str, event: Event) -> bool:
+    """Anything that goes may be the last thing a namespace or a definition waited for."""
+    return event.gone or resource in ("namespaces", CRDS)
+
+
+def _concerns_scheduler(resource: str, event: Event) -> bool:
+    return resource in ("pods", "nodes")
+
+
+def _concerns_nodes(resource: str, event: Event) -> bool:
+    return resource == "nodes"
 
 
 class Controllers:
@@ -30,9 +46,9 @@ class Controllers:
         self._scheduler.load()
         for name, work in (
             ("definitions", self._follow_definitions()),
-            ("namespaces", self._whenever(self._namespaces.reconcile, ("namespaces", "configmaps"), 5.0)),
-            ("scheduler", self._whenever(self._scheduler.run_once, ("pods", "nodes"), 5.0)),
-            ("nodes", self._whenever(nodes.NodeHealth(self._api).check, ("nodes",), 2.0)),
+            ("namespaces", self._whenever(self._namespaces.reconcile, _concerns_namespaces, 5.0)),
+            ("scheduler", self._whenever(self._scheduler.run_once, _concerns_scheduler, 5.0)),
+            ("nodes", self._whenever(nodes.NodeHealth(self._api).check, _concerns_nodes, 2.0)),
             ("garbage", self._every(collector.collect, 0.2)),
             ("events", self._every(events.Expiry(self._api).expire, 30.0)),
         ):
@@ -55,13 +71,15 @@ class Controllers:
                     self._customs.apply(event)
             store.unwatch(CRDS, watcher)
 
-    async def _whenever(self, work: Callable[[], Awaitable[None]], resources: Sequence[str], at_most: float) -> None:
-        """Run *work* at the start, after every change of *resources*, and every *at_most* seconds."""
-        store = self._api.store
+    async def _whenever(self, work: Callable[[], Awaitable[None]], concerns: _Concern, at_most: float) -> None:
+        """Run *work* at the start, after every change that *concerns* it, and every *at_most* seconds."""
         alarm = asyncio.Event()
-        watchers = [_Alarm(alarm) for _ in resources]
-        for resource, watcher in zip(resources, watchers, strict=True):
-            store.attach(resource, watcher)
+
+        def follow(resource: str, event: Event) -> None:
+            if concerns(resource, event):
+                alarm.set()
+
+        self._api.store.tap(follow)
         while True:
             alarm.clear()
             await self._guarded(work)
@@ -82,14 +100,3 @@ class Controllers:
             await work()
         except ApiError as refusal:
             log.debug("will look again: %s", refusal)
-
-
-class _Alarm(Watcher):
-    """Keeps nothing: says only that something changed."""
-
-    def __init__(self, alarm: asyncio.Event) -> None:
-        super().__init__(0)
-        self._alarm = alarm
-
-    def offer(self, event: object) -> None:
-        self._alarm.set()

@@ -82,6 +82,10 @@ class Watcher:
             self._events.append(event)
         self._wake.set()
 
+    def cut(self) -> None:
+        self.lost = True
+        self._wake.set()
+
     async def wait(self, timeout: float) -> bool:
         """Until there is something to take or to notice; False after *timeout* seconds without."""
         try:
@@ -214,16 +218,18 @@ class Store:
         shelf.watchers.add(watcher)
         return watcher
 
-    def attach(self, resource: str, watcher: Watcher) -> None:
-        """Offer *watcher* every change of *resource* from now on."""
-        self._shelf(resource).watchers.add(watcher)
-
     def tap(self, follow: Callable[[str, Event], None]) -> None:
         """Call *follow* with every committed change of every resource."""
         self._taps.append(follow)
 
     def unwatch(self, resource: str, watcher: Watcher) -> None:
         self._shelf(resource).watchers.discard(watcher)
+
+    def end_watches(self) -> None:
+        """Let every watch end now, as if its reader had been too slow; the client resumes with the next server."""
+        for shelf in self._shelves.values():
+            for watcher in shelf.watchers:
+                watcher.cut()
 
     def floor(self, resource: str) -> int:
         return self._shelf(resource).floor
