@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from testbed.containerd import ContainerdNode
 from testbed.ports import free_port
 from testbed.process import Daemon, wait_for
@@ -51,7 +53,7 @@ class Kubectl:
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """``kubectl apply`` of *objects*."""
-        self("apply", "-f", "-", stdin="\n---\n".join(json.dumps(each) for each in objects))
+        self("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     def pod(self, name: str, namespace: str = "default") -> dict[str, Any] | None:
         """The pod, None if there is none."""
