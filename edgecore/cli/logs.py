@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import dataclasses
+import datetime
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +24,7 @@ class PodLogs:
     def containers(self) -> list[str]:
         """Whose logs there are, oldest first: init containers come before the others."""
         entries = [entry for entry in self.directory.iterdir() if entry.is_dir() and _attempts(entry)]
-        return [entry.name for entry in sorted(entries, key=lambda entry: _attempts(entry)[0].stat().st_ctime_ns)]
+        return [entry.name for entry in sorted(entries, key=lambda entry: _began(_attempts(entry)[0]))]
 
     def newest(self, container: str) -> Path:
         """The log of the latest attempt."""
@@ -83,6 +84,13 @@ def _all(root: Path) -> Iterable[PodLogs]:
 def _attempts(directory: Path) -> list[Path]:
     """Log files of a container, ATTEMPT.log, oldest attempt first."""
     return sorted((p for p in directory.glob("*.log") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+
+
+def _began(file: Path) -> str:
+    """When the container of this log began to write, or was created if it never did: RFC 3339, to compare."""
+    for line in logs.read(str(file)):
+        return line.time
+    return datetime.datetime.fromtimestamp(file.stat().st_ctime, datetime.UTC).isoformat()
 
 
 def _container(pod: PodLogs, wanted: str | None) -> str:
