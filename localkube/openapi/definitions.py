@@ -1,6 +1,8 @@
-"""OpenAPI schemas of built-in and custom kinds, and the path entries that tell kubectl what the server can do."""
+"""OpenAPI schemas of built-in and custom kinds, and the path entries that tell kubectl what the server can do.
 
-from localkube.openapi.descriptions import describe
+Built-in fields have types but no descriptions; those of custom kinds are passed on.
+"""
+
 from localkube.resources import Resource
 from localkube.schema.lists import ListRule
 from localkube.schema.types import FieldType, fields
@@ -82,18 +84,8 @@ class _Build:
 
     def _structure(self, type_name: str) -> Json:
         known = fields(type_name)
-        texts = describe(type_name)
-        properties = {}
-        for name, kind in known.items():
-            schema = self._field(kind)
-            if text := texts.fields.get(name):
-                schema = (
-                    {"allOf": [schema], "description": text} if "$ref" in schema else {**schema, "description": text}
-                )
-            properties[name] = schema
-        schema = {"type": "object", "properties": properties}
-        if texts.summary:
-            schema["description"] = texts.summary
+        properties = {name: self._field(kind) for name, kind in known.items()}
+        schema: Json = {"type": "object", "properties": properties}
         if required := [name for name, kind in known.items() if kind.required]:
             schema["required"] = required
         return schema

@@ -44,8 +44,6 @@ def _any(value: Value) -> bytes:
 def _schema(schema: Json) -> bytes:
     """A ``Schema``; validation keywords are left out, kubectl does not look at them."""
     out = b""
-    if "allOf" in schema and "$ref" in schema["allOf"][0]:
-        schema = {**schema["allOf"][0], "description": schema.get("description", "")}
     if "$ref" in schema:
         out += _text(1, schema["$ref"])
     if format_ := schema.get("format"):

@@ -1,14 +1,13 @@
-"""Writes types.json: the field types of the built-in kinds, taken from the installed Kubernetes client package.
+"""Writes types.json: the field types of the built-in kinds, taken from the official Kubernetes client package.
 
-Run it as ``python -m localkube.schema.generate`` after that package changes. The server never imports it: the
-client package takes half a second to import, the file two milliseconds to read.
+Run it after a change of the table of kinds, in an environment that has the package:
+``pip install kubernetes==37.0.2 && python -m localkube.schema.generate``. Nothing else needs that package.
 """
 
+import importlib
 import json
 import pathlib
 import re
-
-from kubernetes.client import models
 
 from localkube.builtin.kinds import KINDS
 
@@ -32,6 +31,9 @@ _EXTRA = (
     "V1Binding",
     "V1ListMeta",
 )
+
+
+models = importlib.import_module("kubernetes.client.models")
 
 
 def python_name(type_name: str) -> str:
