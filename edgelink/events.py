@@ -46,7 +46,7 @@ class ObjectWanted:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectGone:
-    """Edge: forget this object if it still has *uid*, then acknowledge *delivery*."""
+    """Edge: forget this object if it still has *uid* ("": whatever it has), then acknowledge *delivery*."""
 
     delivery: int
     key: ObjectKey

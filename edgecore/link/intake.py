@@ -6,18 +6,20 @@ session's events. After it: `store.objects`, whose changes the features follow.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Final
 
 from edgecore.store.errors import StoreFull
 from edgecore.store.objects import ObjectStore
 from edgelink.aio.clock import Clock
 from edgelink.events import ObjectGone, ObjectWanted
-from edgelink.objects import DesiredObject, ObjectKey, Uid
+from edgelink.objects import ObjectKey
 from edgelink.pump import Link
 from edgelink.session import EdgeSession
 
 log = logging.getLogger(__name__)
 
+Arrival = ObjectWanted | ObjectGone
 _RETRY: Final = 5.0
 
 
@@ -26,10 +28,10 @@ class Intake:
 
     def __init__(self, store: ObjectStore, link: Link[EdgeSession], clock: Clock) -> None:
         self._store, self._link, self._clock = store, link, clock
-        self._arrived: list[ObjectWanted | ObjectGone] = []
+        self._arrived: list[Arrival] = []
         self._wake = asyncio.Event()
 
-    def take(self, event: ObjectWanted | ObjectGone) -> None:
+    def take(self, event: Arrival) -> None:
         self._arrived.append(event)
         self._wake.set()
 
@@ -38,27 +40,37 @@ class Intake:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch, self._arrived = self._arrived, []
-            await self._commit(batch)
-            for event in batch:
-                self._link.session.acknowledge(event.delivery)
-            self._link.kick()
+            arrived, self._arrived = self._arrived, []
+            for batch in _batches(arrived):
+                await self._commit(batch)
+                for event in batch:
+                    self._link.session.acknowledge(event.delivery)
+                self._link.kick()
 
-    async def _commit(self, batch: list[ObjectWanted | ObjectGone]) -> None:
-        wanted: dict[ObjectKey, DesiredObject] = {}
-        gone: dict[ObjectKey, Uid] = {}
-        for event in batch:
-            if isinstance(event, ObjectWanted):
-                wanted[event.object.key] = event.object
-                gone.pop(event.object.key, None)
-            else:
-                gone[event.key] = event.uid
-                wanted.pop(event.key, None)
+    async def _commit(self, batch: list[Arrival]) -> None:
+        wanted = [event.object for event in batch if isinstance(event, ObjectWanted)]
+        gone = [(event.key, event.uid) for event in batch if isinstance(event, ObjectGone)]
         while True:
             try:
-                await self._store.apply(list(wanted.values()), list(gone.items()))
+                # "" stands for whatever is here under this name.
+                held = {key: known.uid for key, uid in gone if not uid and (known := await self._store.get(key))}
+                await self._store.apply(wanted, [(key, uid or held[key]) for key, uid in gone if uid or key in held])
                 return
             except StoreFull as full:
                 # Unacknowledged, it fills the cloud's window and waits there; the node's conditions tell people.
                 log.warning("cannot store what the cloud sent, will try again: %s", full)
                 await self._clock.sleep(_RETRY)
+
+
+def _batches(arrived: list[Arrival]) -> Iterator[list[Arrival]]:
+    """*arrived* in order, cut where a key comes a second time: what happened to it in between counts."""
+    batch: list[Arrival] = []
+    seen: set[ObjectKey] = set()
+    for event in arrived:
+        key = event.object.key if isinstance(event, ObjectWanted) else event.key
+        if key in seen:
+            yield batch
+            batch, seen = [], set()
+        batch.append(event)
+        seen.add(key)
+    yield batch

@@ -108,6 +108,10 @@ class NativeCloud(Half):
         self._waiting[obj.key] = obj
 
     def gone(self, key: ObjectKey, uid: Uid) -> None:
+        waiting = self._waiting.get(key)
+        if isinstance(waiting, DesiredObject) or (waiting and waiting.uid != uid):
+            # What was never sent may have stood for an object of another uid that the edge still has.
+            uid = Uid("")
         self._waiting[key] = _Gone(uid)
 
     def synced(self) -> None:

@@ -45,7 +45,7 @@ class Upsert:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Delete:
-    """Cloud: forget this object if it still has this uid."""
+    """Cloud: forget this object if it still has this uid; "" is any."""
 
     delivery: int
     key: ObjectKey
