@@ -44,7 +44,9 @@ async def peek_hello(sock: socket.socket, deadline: float = 10.0) -> bytes:
 
 def _wanted(seen: bytes) -> int:
     """How many bytes must have come before the ClientHello is whole; no more for what is not TLS."""
-    if seen and seen[0] != _HANDSHAKE_RECORD:
+    if not seen:
+        return 1
+    if seen[0] != _HANDSHAKE_RECORD:
         return 0
     if len(seen) < _RECORD_HEADER:
         return _RECORD_HEADER
