@@ -29,10 +29,6 @@ class Reader:
         """Add a complaint about a field."""
         self._complaints.append(f"{self.at(key)}: {why}" if why else self.at(key))
 
-    def has(self, key: str) -> bool:
-        """Whether the field is there with a value other than null."""
-        return self._value.get(key) is not None
-
     def _take(self, key: str, kind: type[T]) -> T | None:
         self._read.add(key)
         value = self._value.get(key)
