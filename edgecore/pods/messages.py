@@ -1,6 +1,7 @@
 """What a container said at its end: its termination message file, or the tail of its log. Reads files only."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -32,10 +33,13 @@ def _tail(path: Path, limit: int, *, from_start: bool) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            if not from_start:
-                file.seek(max(0, os.fstat(descriptor).st_size - limit))
-            return file.read(limit).decode("utf-8", "replace")
-        except OSError:
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
             return ""
+        start = 0 if from_start else max(0, info.st_size - limit)
+        return os.pread(descriptor, limit, start).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ import pytest
 
 from edgecore.runtime.contract import PodRef, SandboxSpec, State
 from edgecore.runtime.errors import PullFailed, RuntimeFault
+from edgecore.store.errors import StoreFull
 from edgelink.objects import Action
 from tests.fakes.runtime import Program
 from tests.unit.edgecore.pods.story import Node, config_map, container, pod, running, secret
@@ -356,3 +357,102 @@ async def test_a_token_is_fetched_kept_and_used_offline(node: Node, offline: boo
     async with node.boot():
         await node.wait_status("boiler", lambda s: running(s) and s["containerStatuses"][0]["restartCount"] == 1)
     assert [c.state for c in node.runtime.running("boiler")] == [State.RUNNING]
+
+
+async def test_a_pod_that_takes_too_long_fails(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod(activeDeadlineSeconds=60))
+        await node.wait_status("boiler", running)
+        node.clock.ahead += 61
+        node.runtime.come_back()
+        status = await node.wait_status("boiler", lambda s: s["phase"] == "Failed")
+        assert status["reason"] == "DeadlineExceeded"
+        await node.wait(lambda: not node.runtime.running("boiler"))
+        await node.wait_event("DeadlineExceeded")
+
+
+@pytest.mark.parametrize(
+    ("image", "policy", "reason"),
+    [("Not An Image", "IfNotPresent", "InvalidImageName"), ("absent.test/app:1", "Never", "ErrImageNeverPull")],
+)
+async def test_images_that_can_never_come(node: Node, image: str, policy: str, reason: str) -> None:
+    async with node.boot():
+        await node.want(pod(containers=[container(image=image, imagePullPolicy=policy)]))
+        await node.wait_status("boiler", lambda s: s["containerStatuses"][0]["state"]["waiting"]["reason"] == reason)
+        await node.wait_event(reason)
+        assert node.runtime.calls["pull"] == 0
+
+
+async def test_a_binary_that_is_not_there(node: Node) -> None:
+    node.runtime.programs["nothing",] = Program(missing=True)
+    async with node.boot():
+        await node.want(pod(containers=[container(command=["nothing"])]))
+        status = await node.wait_status(
+            "boiler", lambda s: s["containerStatuses"][0]["state"]["waiting"]["reason"] == "RunContainerError"
+        )
+        assert "no such file" in status["containerStatuses"][0]["state"]["waiting"]["message"]
+        assert status["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 128
+
+
+async def test_a_user_that_must_not_be_root(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod(securityContext={"runAsNonRoot": True}))
+        status = await node.wait_status("boiler", lambda s: "message" in s["containerStatuses"][0]["state"]["waiting"])
+        assert status["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+
+
+async def test_a_pod_is_deleted_while_its_image_is_on_the_way(node: Node) -> None:
+    node.runtime.delays["pull"] = 60
+    body = pod(containers=[container(image="registry.test/app:1")])
+    async with node.boot():
+        await node.want(body)
+        await node.wait(lambda: node.runtime.calls["pull"])
+        deleted = {"deletionTimestamp": "2026-01-31T12:00:30Z", "deletionGracePeriodSeconds": 30}
+        await node.want({**body, "metadata": {**body["metadata"], **deleted}})
+        await node.wait_removed("boiler")
+
+
+async def test_what_an_earlier_edgecore_left_on_disk_goes(node: Node) -> None:
+    left = node.directories.data / "pods" / "uid-ancient"
+    (left / "empty-dir" / "v").mkdir(parents=True)
+    await node.records.put("uid-ancient", b"{}")
+    await node.want(pod())
+    async with node.boot():
+        await node.wait_status("boiler", running)
+        await node.wait(lambda: not left.exists())
+        assert list(await node.records.all()) == ["uid-boiler"]
+
+
+async def test_a_full_disk_does_not_stop_a_pod(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(uid: str, body: bytes) -> None:
+        raise StoreFull("disk full")
+
+    async with node.boot():
+        monkeypatch.setattr(node.records, "put", full)
+        await node.want(pod())
+        await node.wait_status("boiler", running)
+
+
+async def test_what_a_container_said_at_its_end_is_in_its_status(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod(restartPolicy="Never"))
+        await node.wait_status("boiler", running)
+        path = node.directories.pod("uid-boiler").message("main", 0)
+        path.write_text("out of steam")
+        node.runtime.exit("boiler", code=7)
+        status = await node.wait_status("boiler", lambda s: s["phase"] == "Failed")
+        assert status["containerStatuses"][0]["state"]["terminated"]["message"] == "out of steam"
+        assert status["containerStatuses"][0]["state"]["terminated"]["reason"] == "Error"
+
+
+async def test_an_unchanged_pod_costs_no_write(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod())
+        await node.wait_status("boiler", running)
+        await node.wait_event("Started")
+        before = [report.revision for report in await node.outbox.pending()]
+        for _ in range(5):
+            looked = node.runtime.calls["view"]
+            node.runtime.come_back()
+            await node.wait(lambda looked=looked: node.runtime.calls["view"] > looked)
+        assert [report.revision for report in await node.outbox.pending()] == before
