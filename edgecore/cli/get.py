@@ -93,10 +93,17 @@ def _parsed(obj: DesiredObject, record: bytes | None) -> dict[str, Any]:
         if obj.key.namespace:
             metadata.setdefault("namespace", obj.key.namespace)
         if record and (status := json.loads(record).get("status")):
-            body["status"] = status
+            body["status"] = {name: _without_directives(value) for name, value in status.items()}
         return dict(body)
     except (ValueError, KeyError, TypeError, AttributeError):
         return {"metadata": {"name": obj.key.name, "namespace": obj.key.namespace}, "status": {"phase": "Unreadable"}}
+
+
+def _without_directives(value: object) -> object:
+    """Reports tell the API how to merge a list; that is not part of the status."""
+    if not isinstance(value, list):
+        return value
+    return [item for item in value if not (isinstance(item, dict) and "$patch" in item)]
 
 
 def _show(found: Sequence[dict[str, Any]], kind: str, output: str, *, single: bool) -> None:

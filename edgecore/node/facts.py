@@ -57,22 +57,26 @@ def read_usage(data: Path, root: Path = Path("/")) -> Usage:
 def address_towards(cloud: str = "") -> str:
     """This machine's address on the way to *cloud* (``host:port``), empty without a route. Nothing is sent.
 
-    A name is not looked up, as that can take long with the link down: then it is the address on the default route.
+    A name is not looked up, as that can take long with the link down: then, and when the cloud is on this very
+    machine, it is the address on the default route.
     """
     host = cloud.rpartition(":")[0].strip("[]")
     try:
-        targets: tuple[str, ...] = (str(ipaddress.ip_address(host)),)
+        given = ipaddress.ip_address(host)
+        targets = _ROUTE_PROBE if given.is_loopback else (str(given), *_ROUTE_PROBE)
     except ValueError:
         targets = _ROUTE_PROBE
-    for target in targets:
-        family = socket.AF_INET6 if ":" in target else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((target, 9))
-                return str(probe.getsockname()[0])
-            except OSError:
-                continue
-    return ""
+    return next((own for target in targets if (own := _source_for(target))), "")
+
+
+def _source_for(target: str) -> str:
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target, 9))
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
 
 
 def _text(path: Path) -> str:

@@ -144,8 +144,11 @@ class Heartbeat:
         return found, ""
 
     def _log_transitions(self, before: dict[str, Condition]) -> None:
+        """Each change of a status; at the start whether the node is ready, and what is wrong."""
         for name, condition in self._conditions.items():
-            if name not in before or before[name].status != condition.status:
+            usual = "True" if name in ("Ready", "StoreWritable") else "False"
+            known = before[name].status if name in before else usual if name != "Ready" else ""
+            if condition.status not in (known, "Unknown"):
                 log.info("condition %s is %s: %s", name, condition.status, condition.message)
 
     def mark(self) -> None:

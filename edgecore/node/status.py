@@ -37,29 +37,27 @@ def conditions(seen: Seen, previous: Mapping[str, Condition], now: datetime.date
         since = before.since if before and before.status == status else now
         found[name] = Condition(name, status, reason, message, since)
 
-    def pressure(name: str, resource: str, left: float, limit: float, message: str) -> None:
+    def pressure(name: str, resource: str, left: float, limit: float, fine: str, short: str) -> None:
         before = previous.get(name)
         under = left < limit * (_HYSTERESIS if before and before.status == "True" else 1)
         reason = ("EdgeCoreHasInsufficient" if under else "EdgeCoreHasSufficient") + resource
-        say(name, "True" if under else "False", reason, message)
+        say(name, "True" if under else "False", reason, short if under else fine)
 
     usage = seen.usage
-    free, disk_limit = usage.disk_free, max(_DISK_LOW, usage.disk * _DISK_LOW_SHARE)
-    available = usage.memory_available
+    disk_limit = min(max(_DISK_LOW, usage.disk * _DISK_LOW_SHARE), usage.disk / 2)
+    pid_limit = usage.pid_limit * _PIDS_LOW_SHARE
     pressure(
-        "MemoryPressure", "Memory", available, _MEMORY_LOW, "memory that can be given out is compared with 100 MiB"
-    )
+        "MemoryPressure", "Memory", usage.memory_available, _MEMORY_LOW,
+        "there is enough memory", f"less than {_MEMORY_LOW // _MIB} MiB of memory are available",
+    )  # fmt: skip
     pressure(
-        "DiskPressure",
-        "Disk",
-        free,
-        min(disk_limit, usage.disk / 2),
-        "free space is compared with 10 %, at least 100 MiB",
-    )
-    pids_left = usage.pid_limit - usage.pids
+        "DiskPressure", "Disk", usage.disk_free, disk_limit,
+        "there is enough disk space", f"less than {disk_limit / _MIB:.0f} MiB of disk space are free",
+    )  # fmt: skip
     pressure(
-        "PIDPressure", "PID", pids_left, usage.pid_limit * _PIDS_LOW_SHARE, "free process ids are compared with 10 %"
-    )
+        "PIDPressure", "PID", usage.pid_limit - usage.pids, pid_limit,
+        "there are enough process ids", f"fewer than {pid_limit:.0f} process ids are free",
+    )  # fmt: skip
     if seen.store_trouble:
         say("StoreWritable", "False", "StoreNotWritable", seen.store_trouble)
     else:

@@ -20,6 +20,7 @@ from tests.unit.edgecore.cli.conftest import Command
 RUNNING = {
     "phase": "Running",
     "podIP": "10.0.0.7",
+    "podIPs": [{"$patch": "replace"}, {"ip": "10.0.0.7"}],
     "containerStatuses": [{"name": "pump", "ready": True, "restartCount": 2, "state": {"running": {}}}],
 }
 
@@ -65,7 +66,7 @@ async def test_a_daemon_that_runs_does_not_mind(command: Command, filled: Settin
 
 async def test_one_object_is_printed_whole(command: Command, filled: Settings) -> None:
     shown = json.loads((await command("get", "pod", "boiler", "-o", "json")).out)
-    assert (shown["kind"], shown["status"]["podIP"]) == ("Pod", "10.0.0.7")
+    assert (shown["kind"], shown["status"]["podIPs"]) == ("Pod", [{"ip": "10.0.0.7"}])
     assert yaml.safe_load((await command("get", "cm", "recipe", "-o", "yaml")).out)["data"] == {"a": "1", "ß": "2"}
     many = json.loads((await command("get", "pods", "-o", "json")).out)
     assert (many["kind"], len(many["items"])) == ("List", 2)

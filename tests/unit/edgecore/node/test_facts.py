@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecore.node import facts
 from edgecore.node.facts import address_towards, read_machine, read_usage
 
 
@@ -54,7 +55,17 @@ def test_this_machine_is_described() -> None:
     assert machine.kernel == os.uname().release
 
 
-def test_the_address_is_the_one_towards_the_cloud() -> None:
-    assert address_towards("127.0.0.1:10000") == "127.0.0.1"
-    assert address_towards("[::1]:10000") in ("::1", "")
-    assert address_towards("cloud.example:10000") == address_towards()
+def test_the_address_is_the_one_towards_the_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = {"198.51.100.9": "198.51.100.1", "192.0.2.1": "10.0.0.5"}
+    monkeypatch.setattr(facts, "_source_for", lambda target: routes.get(target, ""))
+    assert address_towards("198.51.100.9:10000") == "198.51.100.1"
+    assert address_towards("203.0.113.1:10000") == "10.0.0.5"
+    for default in ("127.0.0.1:10000", "[::1]:10000", "cloud.example:10000", ""):
+        assert address_towards(default) == "10.0.0.5"
+    routes.clear()
+    assert address_towards("198.51.100.9:10000") == ""
+
+
+def test_the_kernel_knows_the_source_address() -> None:
+    assert facts._source_for("127.0.0.1") == "127.0.0.1"
+    assert facts._source_for("255.255.255.255") == ""
