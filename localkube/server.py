@@ -216,7 +216,7 @@ async def _body(request: web.BaseRequest) -> bytes:
 def _refusal(refusal: ApiError) -> Reply:
     seconds = (refusal.details or {}).get("retryAfterSeconds")
     headers = (("Retry-After", str(seconds)),) if seconds else ()
-    return Reply(refusal.code, msgspec.json.encode(refusal.status()), headers=headers)
+    return Reply(refusal.code, msgspec.json.encode(refusal.status()) + b"\n", headers=headers)
 
 
 def _response(reply: Reply) -> web.Response:

@@ -98,6 +98,9 @@ async def remove(api: Api, resource: Resource, before: Entry, options: Options) 
     obj = before.decoded()
     meta = obj["metadata"]
     grace = _grace(resource, obj, options)
+    if _goes_unmarked(resource, meta, options) and not options.dry_run:
+        entry = await api.store.write(resource.key, obj, gone=True)
+        return True, entry.body
     changed = _mark(resource, obj, options, grace)
     if options.dry_run:
         return _may_go(resource, obj, grace), encode(obj)
@@ -115,6 +118,12 @@ async def remove(api: Api, resource: Resource, before: Entry, options: Options) 
         meta["generation"] += 1
     entry = await api.store.write(resource.key, obj)
     return False, entry.body
+
+
+def _goes_unmarked(resource: Resource, meta: Json, options: Options) -> bool:
+    """Nothing holds it: watchers see it go as it was."""
+    held = meta.get("finalizers") or options.policy in _POLICY_FINALIZERS
+    return not held and resource.key not in ("pods", *_EMPTIED_FIRST)
 
 
 def _grace(resource: Resource, obj: Json, options: Options) -> int:

@@ -13,6 +13,7 @@ from localkube.handlers.api import Reply
 from localkube.handlers.call import ACCEPTED, Call, Form, accepted_form
 from localkube.printing.table import table_document
 from localkube.resources import Resource
+from localkube.schema.lists import ALWAYS_SHOWN
 from localkube.storage.store import Entry
 from localkube.values import Json, Value
 
@@ -57,7 +58,7 @@ def _as_new_event(obj: Json) -> Json:
 
 def stored_event(obj: Json) -> Json:
     """events.k8s.io/v1 → core/v1."""
-    return {_OLD_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
+    return {**ALWAYS_SHOWN["CoreV1Event"], **{_OLD_EVENT_NAMES.get(name, name): value for name, value in obj.items()}}
 
 
 def metadata_only(obj: Json) -> Json:

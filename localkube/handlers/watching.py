@@ -89,7 +89,9 @@ class Stream:
                 if chunk := b"".join(map(self._encoded, watcher.take())):
                     yield chunk
             elif self._bookmarks and time.monotonic() >= next_bookmark and time.monotonic() < deadline:
-                next_bookmark = min(time.monotonic() + BOOKMARK_INTERVAL, max(deadline - 2, next_bookmark + 1))
+                next_bookmark = time.monotonic() + BOOKMARK_INTERVAL
+                if next_bookmark > deadline - 2 > time.monotonic() + 1:
+                    next_bookmark = deadline - 2
                 yield self._bookmark(None)
 
     def _encoded(self, event: Event) -> bytes:

@@ -28,7 +28,7 @@ class OpenApi:
             self._generation, self._built = self._registry.generation, {}
         if path == "/openapi/v2":
             binary = _V2_PROTOBUF in accept
-            kind = _V2_PROTOBUF if binary else "application/json"
+            kind = _V2_PROTOBUF.replace("@", ".") if binary else "application/json"  # "@" is no MIME type
             return _tagged(self._v2(binary=binary), kind, known)
         if path == "/openapi/v3":
             return _tagged(self._index(), "application/json", known)

@@ -7,6 +7,7 @@ from localkube.ownership.shapes import ATOMIC, KEYED, OBJECT, SCALAR, SET, Shape
 from localkube.values import Json, Value
 
 _ABSENT = object()
+_NULL_AND_ABSENT = {id(None), id(_ABSENT)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class _Compare:
     def object(self, old: Json, new: Json, shape: Shape, at: Path, *, implied: bool = True) -> None:
         for name in old.keys() | new.keys():
             before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
+            if implied and {id(before), id(after)} == _NULL_AND_ABSENT:
+                continue  # an empty Go field that is written as null
             if implied and shape.always(name):
                 before = _empty_like(after) if before is _ABSENT else before
                 after = _empty_like(before) if after is _ABSENT else after

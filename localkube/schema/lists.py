@@ -93,7 +93,14 @@ ATOMIC_FIELDS = frozenset({("V1PodSpec", "nodeSelector"), ("V1ServiceSpec", "sel
 """Maps and lists that one manager owns as a whole although their type does not say so."""
 
 ALWAYS_SHOWN: dict[str, dict[str, object]] = {
-    "CoreV1Event": {"firstTimestamp": None, "lastTimestamp": None, "eventTime": None, "source": {}},
+    "CoreV1Event": {
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "eventTime": None,
+        "source": {},
+        "reportingComponent": "",
+        "reportingInstance": "",
+    },
     "V1NodeCondition": {"lastHeartbeatTime": None, "lastTransitionTime": None},
     "V1PodCondition": {"lastProbeTime": None, "lastTransitionTime": None},
     "V1DeploymentCondition": {"lastUpdateTime": None, "lastTransitionTime": None},
