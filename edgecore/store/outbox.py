@@ -7,8 +7,9 @@ that is when the node's status matters most. Before it: the features put. After 
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from edgecore.store import seal
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 EVENT_LIMIT: Final = 1000
 _BLOCK: Final = 100_000
 """Revisions reserved on disk at a time, so that a put does not have to write a counter."""
+
+_CHUNK: Final = 500
 
 _Slot = tuple[ObjectKey, Action]
 
@@ -38,8 +41,7 @@ _INDEX: Final = (
     " FROM outbox ORDER BY revision"
 )
 _READ: Final = (
-    f"SELECT kind, namespace, name, action, uid, revision, body, seal IS {seal.expression(*_HEAD)}"
-    " FROM outbox WHERE revision > ? ORDER BY revision"
+    f"SELECT kind, namespace, name, action, uid, revision, body, seal IS {seal.expression(*_HEAD)} FROM outbox"
 )
 _RESERVED: Final = "SELECT value FROM counters WHERE name = 'revision'"
 _RESERVE: Final = "INSERT OR REPLACE INTO counters (name, value) VALUES ('revision', ?)"
@@ -50,6 +52,12 @@ def _id(slot: _Slot) -> int:
     key, action = slot
     raw = hashlib.blake2b(f"{key} {action.value}".encode(), digest_size=8).digest()
     return int.from_bytes(raw, "big") >> 1
+
+
+def _chunks(slots: Iterator[_Slot]) -> Iterator[list[_Slot]]:
+    """As many as one query may name."""
+    while chunk := list(itertools.islice(slots, _CHUNK)):
+        yield chunk
 
 
 def _slot(report: Report) -> _Slot:
@@ -147,16 +155,31 @@ class Outbox:
         self._held.pop(slot, None)
         self._failed.discard(slot)
 
-    async def pending(self, after: int = 0) -> list[Report]:
-        """Reports with a revision above *after*, oldest first."""
+    async def pending(self, after: int = 0, limit: int | None = None) -> list[Report]:
+        """Reports with a revision above *after*, oldest first, at most *limit*."""
         await self._load()
-        found = {_slot(report): report for report, _ in self._held.values() if report.revision > after}
-        for kind, namespace, name, action, uid, revision, body, intact in await self._database.fetch(_READ, (after,)):
-            if intact:
-                slot = (ObjectKey(kind, namespace, name), Action(action))
-                if self._newest.get(slot) == revision:
-                    found.setdefault(slot, Report(slot[0], Uid(uid), revision, slot[1], body))
-        return sorted(found.values(), key=lambda report: report.revision)
+        # `_newest` is in order of revision: a put moves its slot to the end.
+        due = itertools.islice((slot for slot, revision in self._newest.items() if revision > after), limit)
+        found: list[Report] = []
+        for slots in _chunks(due):
+            # Looked at before the query: what is being written meanwhile must be in one of the two.
+            held = {slot: self._held[slot][0] for slot in slots if slot in self._held}
+            stored = await self._stored([slot for slot in slots if slot not in held])
+            found += [report for slot in slots if (report := held.get(slot) or stored.get(slot)) is not None]
+        return found
+
+    async def _stored(self, slots: Sequence[_Slot]) -> dict[_Slot, Report]:
+        if not slots:
+            return {}
+        sql = f"{_READ} WHERE id IN ({','.join('?' * len(slots))})"
+        found: dict[_Slot, Report] = {}
+        for kind, namespace, name, action, uid, revision, body, intact in await self._database.fetch(
+            sql, [_id(slot) for slot in slots]
+        ):
+            slot = (ObjectKey(kind, namespace, name), Action(action)) if intact else None
+            if slot is not None and self._newest.get(slot) == revision:
+                found[slot] = Report(slot[0], Uid(uid), revision, slot[1], body)
+        return found
 
     async def forget(self, report: Report) -> None:
         """The cloud has *report*; a newer revision stays. May be repeated."""

@@ -97,6 +97,7 @@ async def test_the_newest_report_per_object_and_action_is_pending(step: Step[obj
         Report(BOILER, Uid("u1"), second, Action.STATUS, b"running"),
     ]
     assert [r.revision for r in await step(lambda s: s.outbox.pending(removed))] == [second]
+    assert [r.revision for r in await step(lambda s: s.outbox.pending(limit=1))] == [removed]
     assert await step(lambda s: s.outbox.count()) == 2
 
 
@@ -204,3 +205,18 @@ async def test_the_oldest_events_make_room_for_the_newest(stores: Stores) -> Non
     assert (len(pending), stores.outbox.dropped) == (EVENT_LIMIT + 1, 3)
     assert pending[0].key.name == "e3"
     assert await Outbox(stores.database).pending() == pending
+
+
+async def test_a_report_is_never_missed_while_it_is_being_written(stores: Stores) -> None:
+    keys = [ObjectKey("pods", "plant", f"p{number}") for number in range(20)]
+    cursor, seen = 0, set()
+    async with asyncio.TaskGroup() as group:
+        for key in keys:
+            group.create_task(stores.outbox.put(key, Uid("u"), Action.STATUS, b"x"))
+        async with asyncio.timeout(5):
+            while len(seen) < len(keys):
+                for report in await stores.outbox.pending(cursor):
+                    cursor = report.revision
+                    seen.add(report.key)
+                await asyncio.sleep(0)
+    assert seen == set(keys)

@@ -1,5 +1,7 @@
 """Covers edgecore.cli.join and the checks before it."""
 
+# ruff: noqa: ASYNC240 - small local files, and nothing else runs in these loops
+
 import json
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Covers edgecore.cli.reset."""
 
+# ruff: noqa: ASYNC240 - small local files, and nothing else runs in these loops
+
 import os
 import subprocess
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Covers edgecore.link.join: against a real endpoint over real TLS."""
 
+# ruff: noqa: ASYNC240 - small local files, and nothing else runs in these loops
+
 import json
 import socket
 from pathlib import Path

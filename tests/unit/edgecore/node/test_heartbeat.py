@@ -15,7 +15,7 @@ from edgecore.node.heartbeat import Heartbeat, LinkNews, NodeTools
 from edgecore.node.view import Offer
 from edgecore.store.database import Database
 from edgecore.store.outbox import Outbox
-from edgelink.objects import Action, ObjectKey, Report
+from edgelink.objects import Action, ObjectKey, Report, Uid
 from tests.fakes.clock import FakeClock
 from tests.fakes.runtime import FakeRuntime
 
@@ -39,6 +39,12 @@ class Node:
         self.revision = report.revision
         assert (report.key, report.uid, report.action) == (ObjectKey("nodes", "", "press-03"), "", Action.STATUS)
         return json.loads(report.body)
+
+    async def wait_pause(self) -> None:
+        """Until the heartbeat sleeps."""
+        async with asyncio.timeout(5):
+            while not self.clock._sleepers:
+                await asyncio.sleep(0)
 
     async def wait_reported(self) -> Any:  # noqa: ANN401
         async with asyncio.timeout(5):
@@ -109,6 +115,7 @@ async def test_it_looks_every_ten_seconds_and_is_ready_after_the_first_look(node
     async with running(node.beat):
         assert condition(await node.wait_reported(), "Ready") == ("True", "EdgeCoreReady")
         node.runtime.network_problem = "cni config uninitialized"
+        await node.wait_pause()
         await node.clock.advance(heartbeat.LOOK - 1)
         assert await node.reported() is None
         await node.clock.advance(1)
@@ -119,7 +126,7 @@ async def test_a_store_that_fills_up_is_told_at_once_although_nothing_can_be_wri
     async with running(node.beat):
         await node.wait_reported()
         await node.database.fetch("PRAGMA query_only = ON")
-        await node.outbox.put(ObjectKey("events", "plant", "e"), "", Action.RECORDED, b"{}")
+        await node.outbox.put(ObjectKey("events", "plant", "e"), Uid(""), Action.RECORDED, b"{}")
         node.revision += 1
         report = await node.wait_reported()
         assert condition(report, "StoreWritable") == ("False", "StoreNotWritable")

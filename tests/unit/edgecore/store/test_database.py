@@ -1,5 +1,7 @@
 """Covers edgecore.store.database: grouped commits, failures of the disk, reading beside a daemon, sudden death."""
 
+# ruff: noqa: ASYNC220, ASYNC240 - small local files, and nothing else runs in these loops
+
 import asyncio
 import contextlib
 import logging

@@ -1,5 +1,7 @@
 """Covers edgecore.store.file and salvage: damaged files are moved aside and what is readable is kept."""
 
+# ruff: noqa: ASYNC240 - small local files, and nothing else runs in these loops
+
 import contextlib
 import sqlite3
 from pathlib import Path
