@@ -33,7 +33,7 @@ from edgelink.objects import Kind, ObjectKey
 log = logging.getLogger(__name__)
 
 _KINDS: Final = (Kind.POD, Kind.CONFIG_MAP, Kind.SECRET)
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 64
 _RETRY: Final = 5.0
 
 

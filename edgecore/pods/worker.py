@@ -5,6 +5,7 @@ Owns: the loop and which step is whose. Decides nothing itself: `plan` does; `st
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from typing import Final
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 _PASSES: Final = 32
 """Looks in a row before the worker lets go for a moment; a plan that never ends would be a bug."""
 _DEFAULT_GRACE: Final = 30.0
+_BUILDERS: Final = 4
+"""Pods that are being started at once. More only get into each other's way in the runtime: ten pods took 1.2 s with
+eight, 0.95 s with four to six (containerd 1.6, two cores). Everything else, ending pods above all, does not wait."""
 
 
 class PodWorker:
@@ -52,6 +56,7 @@ class PodWorker:
     def __init__(self, tools: Tools, group: asyncio.TaskGroup) -> None:
         self._tools = tools
         self._starter, self._stopper, self._reporter = Starter(tools), Stopper(tools, group), Reporter(tools)
+        self._building = asyncio.Semaphore(_BUILDERS)
         self._memories: dict[str, PodMemory] = {}
         self._parsed: dict[ObjectKey, tuple[DesiredObject, PodSpec]] = {}
 
@@ -111,10 +116,21 @@ class PodWorker:
         memory = await self.memory(pod.uid)
         if memory.cleaned:
             return None
+        async with contextlib.AsyncExitStack() as turn:
+            return await self._settle(pod, memory, turn)
+
+    async def _settle(self, pod: PodSpec, memory: PodMemory, turn: contextlib.AsyncExitStack) -> float | None:
+        building = False
         for _ in range(_PASSES):
             scene = await self._look(pod, memory)
             plan = planning.plan(pod, scene.seen, memory.known(), self._tools.moment())
             self._say(scene, plan)
+            if not building and any(isinstance(step, MakeSandbox | Start) for step in plan.steps):
+                building = True
+                waited = self._building.locked()
+                await turn.enter_async_context(self._building)
+                if waited:
+                    continue  # the world may have moved on meanwhile
             progress = False
             for step in plan.steps:
                 progress = await self._act(scene, step) or progress
