@@ -1,13 +1,16 @@
 """The Kubernetes API over HTTP. Only here is it spoken: bytes in, bytes out, every failure a class of `errors`.
 
-Calls share a keep-alive pool; each watch has a connection of its own, so that neither starves the other.
+Calls share a keep-alive pool (`exchange`, or aiohttp where there is a proxy); each watch has a connection of its own,
+so that neither starves the other.
 """
 
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final, Self
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -16,7 +19,8 @@ from yarl import URL
 
 from cloudcore.kube.auth import Access
 from cloudcore.kube.contract import EVERYTHING, Bookmark, Changed, Page, Patch, Selector
-from cloudcore.kube.errors import BadCredentials, Unauthorized, Unreachable, failure
+from cloudcore.kube.errors import BadCredentials, Unreachable, failure
+from cloudcore.kube.exchange import Exchanges
 from cloudcore.kube.items import decode_event, decode_list
 from cloudcore.kube.kinds import SERVICE_ACCOUNTS, Resource
 from edgelink.aio.clock import Clock
@@ -25,8 +29,10 @@ Observe = Callable[[str, str, str, float], None]
 """Told of each finished call: verb, plural, outcome ("ok" or the error's class name), seconds."""
 
 _JSON: Final = "application/json"
-_CALL: Final = ClientTimeout(total=30.0, connect=10.0)
-_LIST: Final = ClientTimeout(total=120.0, connect=10.0)
+_AGENT: Final = "marram-cloudcore"
+_CALL: Final = 30.0
+_LIST: Final = 120.0
+_CONNECT: Final = 10.0
 _WATCH_GRACE: Final = 30.0
 _LONGEST_LINE: Final = 32 << 20
 """Bytes. etcd holds objects up to 1.5 MiB; a line beyond this is no watch event."""
@@ -42,13 +48,26 @@ class HttpKubeClient:
     def __init__(self, access: Access, clock: Clock, *, observe: Observe = _ignore, pool: int = 64) -> None:
         self._access, self._clock, self._observe = access, clock, observe
         self._pool = pool
+        url = URL(access.url)
+        self._prefix = url.raw_path.rstrip("/")
+        self._common = (
+            f"Host: {url.host_port_subcomponent}\r\nAccept: {_JSON}\r\nAccept-Encoding: identity\r\n"
+            f"User-Agent: {_AGENT}\r\n"
+        )
         self._open = contextlib.AsyncExitStack()
-        self._calls: aiohttp.ClientSession
+        self._direct: Exchanges | None = None
+        self._proxied: aiohttp.ClientSession
         self._watches: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        self._calls = await self._open.enter_async_context(self._session(self._pool))
+        access, url = self._access, URL(self._access.url)
         self._watches = await self._open.enter_async_context(self._session(0))
+        if access.proxy:
+            self._proxied = await self._open.enter_async_context(self._session(self._pool))
+        else:
+            host, port = url.host or "", url.port or 443
+            self._direct = Exchanges(host, port, access.tls, access.server_name, limit=self._pool)
+            self._open.callback(self._direct.close)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -63,7 +82,7 @@ class HttpKubeClient:
             proxy=self._access.proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
             # Compressed answers would cost this process more than they save on a cluster network.
-            headers={hdrs.ACCEPT: _JSON, hdrs.ACCEPT_ENCODING: "identity", hdrs.USER_AGENT: "marram-cloudcore"},
+            headers={hdrs.ACCEPT: _JSON, hdrs.ACCEPT_ENCODING: "identity", hdrs.USER_AGENT: _AGENT},
             read_bufsize=1 << 18,
         )
 
@@ -127,14 +146,14 @@ class HttpKubeClient:
             "timeoutSeconds": str(seconds),
         }
         doing = f"watch {resource.plural}"
-        url = self._url(resource.collection(select.namespace), query)
-        timeout = ClientTimeout(total=seconds + _WATCH_GRACE, connect=10.0)
+        url = URL(self._access.url + resource.collection(select.namespace), encoded=True).with_query(query)
+        timeout = ClientTimeout(total=seconds + _WATCH_GRACE, connect=_CONNECT)
         with self._reporting("watch", resource), _translated(doing):
             async with self._request(self._watches, "GET", url, timeout=timeout) as answer:
                 if answer.status != 200:
                     if answer.status == 401:
                         self._access.credentials.rejected()
-                    raise _refusal(doing, answer, await answer.read())
+                    raise failure(doing, answer.status, await answer.read(), answer.headers.get(hdrs.RETRY_AFTER, ""))
                 async for line in _lines(answer.content, doing):
                     yield decode_event(line, resource)
 
@@ -147,26 +166,41 @@ class HttpKubeClient:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = _JSON,
-        timeout: ClientTimeout = _CALL,
+        timeout: float = _CALL,
     ) -> bytes:
-        doing, url = f"{verb} {path}", self._url(path, query)
+        doing = f"{verb} {path}"
+        once = self._directly if self._direct else self._through_proxy
+        target = f"{path}?{urlencode(query)}" if query else path
         with self._reporting(verb, resource), _translated(doing):
-            try:
-                return await self._once(verb, doing, url, body, content_type, timeout)
-            except Unauthorized:
-                if not self._access.credentials.rejected():
-                    raise
-                return await self._once(verb, doing, url, body, content_type, timeout)
-
-    async def _once(
-        self, verb: str, doing: str, url: URL, body: bytes | None, content_type: str, timeout: ClientTimeout
-    ) -> bytes:
-        method = _METHODS[verb]
-        async with self._request(self._calls, method, url, body, content_type, timeout) as answer:
-            got = await answer.read()
-            if answer.status >= 300:
-                raise _refusal(doing, answer, got)
+            status, retry_after, got = await once(verb, target, body, content_type, timeout)
+            if status == 401 and self._access.credentials.rejected():
+                status, retry_after, got = await once(verb, target, body, content_type, timeout)
+            if status >= 300:
+                raise failure(doing, status, got, retry_after)
             return got
+
+    async def _directly(
+        self, verb: str, target: str, body: bytes | None, content_type: str, timeout: float
+    ) -> tuple[int, str, bytes]:
+        assert self._direct
+        authorization = await self._access.credentials.authorization()
+        head = f"{_METHODS[verb]} {self._prefix}{target} HTTP/1.1\r\n{self._common}"
+        if authorization:
+            if not (authorization.isascii() and authorization.isprintable()):
+                raise BadCredentials("the credentials for the API server hold characters that no HTTP header may hold")
+            head += f"Authorization: {authorization}\r\n"
+        if body is not None:
+            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        answer = await self._direct.exchange(head.encode("latin-1") + b"\r\n" + (body or b""), timeout)
+        return answer.status, answer.headers.get("retry-after", ""), answer.body
+
+    async def _through_proxy(
+        self, verb: str, target: str, body: bytes | None, content_type: str, timeout: float
+    ) -> tuple[int, str, bytes]:
+        url = URL(self._access.url + target, encoded=True)
+        patience = ClientTimeout(total=timeout, connect=_CONNECT)
+        async with self._request(self._proxied, _METHODS[verb], url, body, content_type, timeout=patience) as answer:
+            return answer.status, answer.headers.get(hdrs.RETRY_AFTER, ""), await answer.read()
 
     @contextlib.asynccontextmanager
     async def _request(
@@ -176,7 +210,8 @@ class HttpKubeClient:
         url: URL,
         body: bytes | None = None,
         content_type: str = _JSON,
-        timeout: ClientTimeout = _CALL,
+        *,
+        timeout: ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {hdrs.CONTENT_TYPE: content_type} if body is not None else {}
         if authorization := await self._access.credentials.authorization():
@@ -191,10 +226,6 @@ class HttpKubeClient:
             server_hostname=self._access.server_name,
         ) as answer:
             yield answer
-
-    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
-        url = URL(self._access.url + path, encoded=True)
-        return url.with_query(query) if query else url
 
     @contextlib.contextmanager
     def _reporting(self, verb: str, resource: Resource) -> Iterator[None]:
@@ -219,15 +250,11 @@ def _query(select: Selector) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def _refusal(doing: str, answer: aiohttp.ClientResponse, body: bytes) -> Exception:
-    return failure(doing, answer.status, body, answer.headers.get(hdrs.RETRY_AFTER, ""))
-
-
 @contextlib.contextmanager
 def _translated(doing: str) -> Iterator[None]:
     try:
         yield
-    except aiohttp.ClientConnectorCertificateError as cause:
+    except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as cause:
         raise BadCredentials(f"cannot {doing}: the API server's certificate is not trusted: {cause}") from cause
     except (aiohttp.ClientError, TimeoutError, OSError) as cause:
         raise Unreachable(f"cannot {doing}: {str(cause) or 'no answer in time'}") from cause

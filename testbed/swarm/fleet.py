@@ -79,7 +79,7 @@ def _source(number: int) -> str:
 async def _tell(tally: Tally, clock: SystemClock) -> None:
     said = ""
     while True:
-        now = json.dumps(dataclasses.asdict(tally))
+        now = json.dumps({field.name: getattr(tally, field.name) for field in dataclasses.fields(tally)})
         if now != said:
             said = now
             print(f'{{"at": {clock.now():.3f}, "tally": {now}}}', flush=True)
