@@ -167,7 +167,8 @@ class Observer:
         try:
             yield heard
         finally:
-            self._reading.remove(heard)
+            # By identity: two reads that heard the same are equal.
+            self._reading = [other for other in self._reading if other is not heard]
 
     # --- fetching
 
