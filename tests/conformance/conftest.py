@@ -12,9 +12,6 @@ from edgecore.runtime.cri import CriRuntime
 from testbed.containerd import ContainerdNode
 from testbed.registry import Registry
 from tests.conformance.runtime_bench import IMAGE, Bench, ContainerdBench, FakeBench
-from tests.endtoend.conftest import containerd, node_base, registry, session_dir
-
-__all__ = ["bench", "containerd", "containerd_bench", "node_base", "registry", "session_dir"]
 
 
 @pytest.fixture(params=["fake", "containerd"])
