@@ -42,6 +42,7 @@ async def look(chosen: Settings) -> list[Finding]:
         *await checks.runtime(chosen),
         checks.cgroups(),
         checks.disk(chosen),
+        *await checks.store(chosen),
         *await checks.cloud(chosen, chosen.link.cloud, now),
         *await checks.membership(chosen, now),
     ]

@@ -17,6 +17,10 @@ from edgecore.link.identity import SERVER_NAME, Identity, IdentityError
 from edgecore.link.join import JoinFailed, probe
 from edgecore.runtime.contract import RuntimeStatus
 from edgecore.runtime.errors import RuntimeFault
+from edgecore.store.database import Database
+from edgecore.store.errors import StoreError
+from edgecore.store.objects import ObjectStore
+from edgecore.store.outbox import Outbox
 
 _MIB: Final = 1024 * 1024
 _DISK_LOW: Final = 100 * _MIB
@@ -119,6 +123,24 @@ def disk(settings: Settings) -> Finding:
     return Finding("disk", Verdict.OK, message)
 
 
+async def store(settings: Settings) -> list[Finding]:
+    """Whether what the node keeps can be read; nothing to say before it joined."""
+    if not settings.store.exists():
+        return []
+    try:
+        async with Database.read_only(settings.store) as database:
+            objects = len(await ObjectStore(database).inventory())
+            waiting = await Outbox(database).count()
+            damaged = database.unreadable
+    except StoreError as broken:
+        return [Finding("store", Verdict.FAIL, str(broken), "see edgecore's log; it salvages what it can at start")]
+    message = f"{objects} objects, {waiting} reports wait for the cloud"
+    if damaged:
+        advice = "the cloud sends them again; if it recurs, the disk is failing"
+        return [Finding("store", Verdict.WARN, f"{message}; {len(damaged)} records are damaged", advice)]
+    return [Finding("store", Verdict.OK, message)]
+
+
 def cgroups(root: Path = Path("/sys/fs/cgroup")) -> Finding:
     """Whether the kernel can limit what pods use."""
     unified = root / "cgroup.controllers"
@@ -171,6 +193,9 @@ async def membership(settings: Settings, now: datetime.datetime) -> list[Finding
         return [Finding("identity", Verdict.FAIL, str(broken), "run 'edgecore reset', then join again")]
     if who is None:
         return [Finding("identity", Verdict.WARN, "this machine has not joined a cloud", "run 'edgecore join'")]
+    if who.node != settings.node.name:
+        message = f"the certificate is of node {who.node}, the configuration says {settings.node.name}"
+        return [Finding("identity", Verdict.FAIL, message, "set node.name back, or 'edgecore reset' and join anew")]
     until = f"node {who.node}, valid until {who.not_after:%Y-%m-%d}"
     if who.expired(now):
         advice = "edgecore renews it by itself when the cloud is reachable and its grace is not over; else join again"

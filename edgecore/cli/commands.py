@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"edgecore: {denied.filename}: permission denied; run this as root", sys.stderr)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has enough
+    except OSError as failed:
+        say(f"edgecore: {failed}", sys.stderr)
     except KeyboardInterrupt:
         return 130
     return 1

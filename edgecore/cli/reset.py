@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         asyncio.run(_remove_pods(chosen, force=args.force))
         remove_state(chosen)
     chosen.lock.unlink(missing_ok=True)
-    say("this machine is no node any more; its Node object is left in the cloud: kubectl delete node NAME")
+    say(f"this machine is no node any more; to remove it from the cloud too: kubectl delete node {chosen.node.name}")
     return 0
 
 

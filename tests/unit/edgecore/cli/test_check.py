@@ -1,7 +1,9 @@
 """Covers edgecore.cli.check and checks."""
 
+import contextlib
 import datetime
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,10 @@ from edgecore.cli import checks
 from edgecore.cli.checks import Verdict
 from edgecore.config import Settings
 from edgecore.link import identity, keys
+from edgecore.store.database import Database
+from edgecore.store.objects import ObjectStore
+from edgecore.store.outbox import Outbox
+from edgelink.objects import Action, DesiredObject, ObjectKey, Uid, Version
 from tests.unit.edgecore.cli.conftest import Command
 from tests.unit.edgecore.link.pki import DAY, NOW, Authority, Cloud
 from tests.unit.edgecore.runtime.cri_server import CriServer
@@ -47,6 +53,29 @@ async def test_another_cloud_at_the_address_is_found_out(
         said = await command("check", "--set", f"link.cloud={other.address}")
     assert said.code == 1
     assert "is not ours" in said.out
+
+
+async def test_the_store_is_looked_into(command: Command, settings: Settings) -> None:
+    key = ObjectKey("pods", "plant", "boiler")
+    async with Database.open(settings.store) as database:
+        await ObjectStore(database).put_many([DesiredObject(key, Uid("u"), Version("1"), b"{}")])
+        await Outbox(database).put(key, Uid("u"), Action.STATUS, b"{}")
+    assert "1 objects, 1 reports wait for the cloud" in (await command("check")).out
+    with contextlib.closing(sqlite3.connect(settings.store)) as raw:
+        raw.execute("UPDATE objects SET body = X'00'")
+        raw.commit()
+    assert [(f.verdict, "1 records are damaged" in f.message) for f in await checks.store(settings)] == [
+        (Verdict.WARN, True)
+    ]
+    settings.store.write_bytes(b"nonsense" * 1000)
+    assert [f.verdict for f in await checks.store(settings)] == [Verdict.FAIL]
+
+
+async def test_a_name_that_is_not_the_certificates_is_found_out(settings: Settings, authority: Authority) -> None:
+    key, csr = keys.make_request("press-09")
+    identity.save(settings.identity, keys.certified("press-09", "127.0.0.1:9", key, authority.sign(csr), authority.pem))
+    [found] = await checks.membership(settings, NOW)
+    assert (found.verdict, "is of node press-09" in found.message) == (Verdict.FAIL, True)
 
 
 @pytest.mark.parametrize(
