@@ -47,8 +47,8 @@ class Controllers:
         for name, work in (
             ("definitions", self._follow_definitions()),
             ("namespaces", self._whenever(self._namespaces.reconcile, _concerns_namespaces, 5.0)),
-            ("scheduler", self._whenever(self._scheduler.run_once, _concerns_scheduler, 5.0)),
-            ("nodes", self._whenever(nodes.NodeHealth(self._api).check, _concerns_nodes, 2.0)),
+            ("scheduler", self._whenever(self._scheduler.run_once, _concerns_scheduler, scheduler.RETRY)),
+            ("nodes", self._whenever(nodes.NodeHealth(self._api).check, _concerns_nodes, nodes.ROUND)),
             ("garbage", self._every(collector.collect, 0.2)),
             ("events", self._every(events.Expiry(self._api).expire, 30.0)),
         ):

@@ -4,12 +4,14 @@ import msgspec
 
 from localkube import clock
 from localkube.handlers.api import Api
-from localkube.storage.store import Entry
+from localkube.storage.store import Entry, Event
 from localkube.values import Json
 
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+ROUND = 2.0
+"""Seconds between two looks at every node."""
 _WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
@@ -31,11 +33,31 @@ class NodeHealth:
         self._api = api
         self._heard: dict[str, tuple[str, float]] = {}
         self._settled: dict[str, tuple[int, bool]] = {}
+        self._changed: set[str] = set()
+        self._next_round = 0.0
+        api.store.tap(self._follow)
+
+    def _follow(self, resource: str, event: Event) -> None:
+        if resource == "nodes" and not event.gone:
+            self._changed.add(event.entry.name)
 
     async def check(self) -> None:
-        """One round over all nodes; costs a dictionary look-up for a node that is as it was."""
+        """The nodes that changed; now and then all of them, which costs a look-up for each that is as it was."""
         now = clock.now()
+        changed, self._changed = self._changed, set()
+        if now < self._next_round:
+            found = (self._api.store.get("nodes", "", name) for name in changed)
+            await self._judge([node for node in found if node is not None], now)
+            return
+        self._next_round = now + ROUND
         nodes = self._api.store.entries("nodes")
+        await self._judge(nodes, now)
+        if len(self._heard) > len(nodes):
+            names = {node.name for node in nodes}
+            self._heard = {name: value for name, value in self._heard.items() if name in names}
+            self._settled = {name: value for name, value in self._settled.items() if name in names}
+
+    async def _judge(self, nodes: list[Entry], now: float) -> None:
         for node in nodes:
             sign = self._sign_of_life(node)
             before = self._heard.get(node.name)
@@ -45,10 +67,6 @@ class NodeHealth:
             if self._settled.get(node.name) != (node.rev, silent):
                 self._settled[node.name] = (node.rev, silent)
                 await self._settle(node, silent=silent, now=now)
-        if len(self._heard) > len(nodes):
-            names = {node.name for node in nodes}
-            self._heard = {name: value for name, value in self._heard.items() if name in names}
-            self._settled = {name: value for name, value in self._settled.items() if name in names}
 
     def _sign_of_life(self, node: Entry) -> str:
         """Changes whenever the node does something: renews its Lease or, without one, changes its object."""

@@ -24,13 +24,25 @@ class Room:
     pods_free: int
     ports: set[tuple[str, int]] = dataclasses.field(default_factory=set)
 
-    def take(self, pod: Json) -> None:
+    def take(self, load: "Load") -> None:
         """Account for a pod that is on this node."""
-        for name, amount in requests_of(pod).items():
+        for name, amount in load.requests.items():
             if name in self.free:
                 self.free[name] -= amount
         self.pods_free -= 1
-        self.ports |= host_ports(pod)
+        self.ports |= load.ports
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Load:
+    """What one pod takes from its node."""
+
+    requests: dict[str, Fraction]
+    ports: set[tuple[str, int]]
+
+
+def load_of(pod: Json) -> Load:
+    return Load(requests_of(pod), host_ports(pod))
 
 
 def room_of(node: Json) -> Room:

@@ -2,14 +2,17 @@
 
 import msgspec
 
+from localkube import clock
 from localkube.errors import ApiError
 from localkube.handlers.api import Api
 from localkube.handlers.subresources import bind_pod, set_condition
-from localkube.lifecycle.placing import Room, explain, refusal, room_of
+from localkube.lifecycle.placing import Load, Room, explain, load_of, refusal, room_of
 from localkube.lifecycle.recorder import Recorder
 from localkube.storage.store import Entry, Event
+from localkube.values import Json
 
 NAME = "default-scheduler"
+RETRY = 1.0
 _FINISHED = ("Succeeded", "Failed")
 
 
@@ -36,7 +39,9 @@ class Scheduler:
         self._api = api
         self._recorder = Recorder(api, NAME)
         self._waiting: dict[tuple[str, str], None] = {}
-        self._placed: dict[str, dict[tuple[str, str], Entry]] = {}
+        self._placed: dict[str, dict[tuple[str, str], Load]] = {}
+        self._fresh = False
+        self._next_retry = 0.0
         self._where: dict[tuple[str, str], str] = {}
 
     def load(self) -> None:
@@ -59,14 +64,20 @@ class Scheduler:
             return
         if pod.spec.nodeName:
             self._where[key] = pod.spec.nodeName
-            self._placed.setdefault(pod.spec.nodeName, {})[key] = entry
+            self._placed.setdefault(pod.spec.nodeName, {})[key] = load_of(entry.decoded())
         else:
             self._waiting[key] = None
+            self._fresh = True
 
     async def run_once(self) -> None:
-        """Place every waiting pod that fits somewhere; tell about the others."""
-        if not self._waiting:
+        """Place every waiting pod that fits somewhere; tell about the others.
+
+        A new pod is looked at at once, one that found no place again after RETRY seconds: nodes change all the time.
+        """
+        now = clock.now()
+        if not self._waiting or not (self._fresh or now >= self._next_retry):
             return
+        self._fresh, self._next_retry = False, now + RETRY
         rooms = self._rooms()
         for namespace, name in list(self._waiting):
             entry = self._api.store.latest("pods", namespace, name)
@@ -77,8 +88,8 @@ class Scheduler:
         rooms = []
         for node in self._api.store.entries("nodes"):
             room = room_of(node.decoded())
-            for pod in self._placed.get(node.name, {}).values():
-                room.take(pod.decoded())
+            for load in self._placed.get(node.name, {}).values():
+                room.take(load)
             rooms.append(room)
         return rooms
 
@@ -98,16 +109,16 @@ class Scheduler:
             refusals.append(why)
         await self._report(entry, pod, explain(refusals))
 
-    async def _bind(self, entry: Entry, pod: dict[str, object], room: Room) -> None:
+    async def _bind(self, entry: Entry, pod: Json, room: Room) -> None:
         try:
             await bind_pod(self._api, entry, room.name)
         except ApiError:
             return
-        room.take(pod)
+        room.take(load_of(pod))
         message = f"Successfully assigned {entry.namespace}/{entry.name} to {room.name}"
         await self._recorder.record("Pod", entry, "Normal", "Scheduled", message, action="Binding")
 
-    async def _report(self, entry: Entry, pod: dict[str, object], message: str) -> None:
+    async def _report(self, entry: Entry, pod: Json, message: str) -> None:
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         if not set_condition(pod, condition):
             return

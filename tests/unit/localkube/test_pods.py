@@ -3,7 +3,7 @@
 import pytest
 
 from localkube.admission import pod_defaults, pod_validation
-from localkube.lifecycle.placing import explain, refusal, room_of
+from localkube.lifecycle.placing import explain, load_of, refusal, room_of
 from localkube.printing import pods
 from localkube.values import Json, Value
 from tests.unit.localkube.served import node, pod
@@ -144,7 +144,7 @@ def test_a_tainted_node_takes_only_who_tolerates_it() -> None:
 
 def test_a_full_node_takes_no_more() -> None:
     room = room_of(node("n", pods="1"))
-    room.take(filled())
+    room.take(load_of(filled()))
     assert refusal(filled(), room) == "Too many pods"
     assert explain(["Too many pods", "Insufficient cpu"]).startswith(
         "0/2 nodes are available: 1 Insufficient cpu, 1 Too many pods."
