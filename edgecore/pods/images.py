@@ -77,6 +77,9 @@ class Images:
             message = f'Container image "{reference}" is not present with pull policy of Never'
             raise ImageFailed(Waiting("ErrImageNeverPull", message), FIRST)
         if view.pull_policy != "Always" and here is not None:
+            if (subject.uid, view.name) not in self._pulls:
+                message = f'Container image "{reference}" already present on machine'
+                self._record(subject, NORMAL, "Pulled", message)
             self._forget(subject.uid, view.name, reference)
             return here
         slot = (subject.uid, view.name)

@@ -56,6 +56,7 @@ class Volumes:
     def _prepare(self, pod: PodSpec, volume: Volume, here: PodDirectories, sources: projection.Sources) -> None:
         match volume.source:
             case EmptyDir(memory, size):
+                (here.volatile if memory else here.data).mkdir(mode=0o750, parents=True, exist_ok=True)
                 self._empty_dir(
                     pod, here.memory_dir(volume.name) if memory else here.empty_dir(volume.name), memory, size
                 )

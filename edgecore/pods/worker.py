@@ -91,6 +91,7 @@ class PodWorker:
             del self._memories[uid]
             return True
         self._tools.images.cancel(uid)
+        self._tools.ports.leave(uid)
         for _ in range(_PASSES):
             seen = await self._tools.runtime.view(uid)
             if any(s.labels.get(OWNER) != self._tools.settings.node for s in seen.sandboxes):
@@ -149,10 +150,12 @@ class PodWorker:
         seen = await self._tools.runtime.view(pod.uid)
         memory.saw(seen, self._tools.clock.now())
         over = pod.deletion is not None or memory.outcome is not None or bool(pod.complaints)
-        if memory.started is None and not over:
-            admission.admit(self._tools, pod, memory)
+        if pod.deletion is not None:
+            self._tools.ports.leave(pod.uid)
         supplies = NOTHING if over else await gather(self._tools, pod, lambda: self._tools.wake(pod.key))
         memory.supplied_with((pod, supplies.versions, supplies.tokens))
+        if memory.started is None and not over:
+            await admission.admit(self._tools, pod, memory)
         scene = Scene(pod, memory, seen, supplies)
         if seen.containers and not over and memory.outcome is None:
             try:
@@ -177,6 +180,7 @@ class PodWorker:
                 return True
             case ReportRemoved():
                 self._tools.images.cancel(scene.pod.uid)
+                self._tools.ports.release(scene.pod.uid)
                 if scene.seen.containers or scene.memory.status is not None:
                     await self._reporter.status(scene.pod, scene.memory, scene.seen, Plan())
                 await self._reporter.removed(scene.pod, scene.memory)

@@ -308,6 +308,18 @@ async def test_two_pods_cannot_have_one_host_port(node: Node) -> None:
         assert status["reason"] == "NodePorts"
 
 
+async def test_a_successor_waits_for_the_host_port(node: Node) -> None:
+    node.runtime.programs["sleep",] = Program(on_term=None)
+    ports = [container(command=["sleep"], ports=[{"containerPort": 80, "hostPort": 8080}])]
+    async with node.boot():
+        await node.want(pod(containers=ports, terminationGracePeriodSeconds=1))
+        await node.wait_status("boiler", running)
+        await node.gone("boiler")
+        await node.want(pod("second", containers=ports))
+        await node.wait_status("second", running)
+        assert not node.runtime.running("boiler")
+
+
 async def test_the_sandbox_is_retried_when_the_network_is_not_ready(node: Node) -> None:
     node.runtime.fail_next("run_sandbox", RuntimeFault("cni plugin not initialized"))
     async with node.boot():
