@@ -42,7 +42,7 @@ def keyring(secrets: Iterable[Content | None]) -> Keyring:
             try:
                 config: Any = json.loads(secret.data[key])
                 auths = config.get("auths", {}) if nested else config
-                entries.extend((_where(server), _login(server, auth)) for server, auth in auths.items())
+                entries.extend((_where(server), _login(auth)) for server, auth in auths.items())
             except (ValueError, AttributeError, TypeError):
                 continue
     return Keyring(tuple(entries))
@@ -56,7 +56,7 @@ def _where(server: str) -> str:
     return bare
 
 
-def _login(server: str, auth: Any) -> Credentials:  # noqa: ANN401 — arbitrary JSON
+def _login(auth: Any) -> Credentials:  # noqa: ANN401 — arbitrary JSON
     username, password = str(auth.get("username") or ""), str(auth.get("password") or "")
     packed = str(auth.get("auth") or "")
     if packed and not username:
@@ -68,7 +68,6 @@ def _login(server: str, auth: Any) -> Credentials:  # noqa: ANN401 — arbitrary
         username=username,
         password=password,
         auth=packed,
-        server=server,
         identity_token=str(auth.get("identitytoken") or ""),
         registry_token=str(auth.get("registrytoken") or ""),
     )

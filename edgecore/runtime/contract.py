@@ -238,12 +238,11 @@ class Image:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Credentials:
-    """For one registry; *auth* is the base64 form of ``user:password`` as in a docker config."""
+    """For one registry, chosen already; *auth* is the base64 form of ``user:password`` as in a docker config."""
 
     username: str = ""
     password: str = ""
     auth: str = ""
-    server: str = ""
     identity_token: str = ""
     registry_token: str = ""
 

@@ -121,7 +121,6 @@ def auth_config(credentials: Credentials) -> pb.AuthConfig:
         username=credentials.username,
         password=credentials.password,
         auth=credentials.auth,
-        server_address=credentials.server,
         identity_token=credentials.identity_token,
         registry_token=credentials.registry_token,
     )
