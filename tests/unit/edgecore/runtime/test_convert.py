@@ -89,10 +89,9 @@ def test_port_protocols() -> None:
 
 
 def test_credentials_go_into_their_fields() -> None:
-    auth = convert.auth_config(Credentials("u", "p", "a", "s", "i", "r"))
-    assert auth == pb.AuthConfig(
-        username="u", password="p", auth="a", server_address="s", identity_token="i", registry_token="r"
-    )
+    auth = convert.auth_config(Credentials("u", "p", "a", "i", "r"))
+    # No server address: containerd wants a URL there, and refuses host:port.
+    assert auth == pb.AuthConfig(username="u", password="p", auth="a", identity_token="i", registry_token="r")
 
 
 def test_both_address_families_are_seen() -> None:
