@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TOPIC: Final = "token"
 _TIMEOUT: Final = 15.0
+_FIRST_WAIT: Final = 1.0
 _FIRST_RETRY: Final = 5.0
 _LAST_RETRY: Final = 300.0
 
@@ -57,7 +58,10 @@ class Tokens:
         self._held: dict[TokenKey, _Held] = {}
 
     async def get(self, pod: PodSpec, source: TokenSource, wake: Callable[[], None]) -> Token | None:
-        """The token to show now, expired or not; None if there has never been one (then see `trouble`)."""
+        """The token to show now, expired or not; None if there has never been one (then see `trouble`).
+
+        Only a first token is waited for, and not for long: with the cloud at hand it is here in a few milliseconds.
+        """
         key = _key(pod, source)
         held = self._held.get(key)
         if held is None:
@@ -66,6 +70,8 @@ class Tokens:
         if held.task is None and self._due(key, held) <= 0:
             name = f"token for {pod.namespace}/{pod.name}"
             held.task = self._group.create_task(self._renew(pod, key, held, wake), name=name)
+            if held.token is None:
+                await asyncio.wait([held.task], timeout=_FIRST_WAIT)
         return held.token
 
     def wait(self, pod: PodSpec, source: TokenSource) -> float | None:

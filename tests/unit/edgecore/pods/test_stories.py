@@ -360,6 +360,9 @@ async def test_a_token_is_fetched_kept_and_used_offline(node: Node, offline: boo
         await node.wait_status("boiler", running)
         assert path.read_text() == "first"
         assert node.cloud.asked[0]["pod"] == {"name": "boiler", "uid": "uid-boiler"}
+        await node.wait_event("Started")
+        reasons = {json.loads(report.body)["reason"] for report in await node.reports(Action.RECORDED)}
+        assert "FailedMount" not in reasons
     node.runtime.reboot()
     path.unlink()
     node.cloud.answer = None
