@@ -74,6 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(server, kubeconfig))
+    except* StoreBroken as group:
+        return_code.append(_failed(str(group.exceptions[0])))
     except* OSError as group:
         return_code.append(_failed(f"cannot serve on {host}:{port}: {group.exceptions[0]}; choose another --listen"))
     return return_code[0] if return_code else 0

@@ -8,7 +8,9 @@ import signal
 import ssl
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
 from localkube import __version__
 from localkube.authentication import Authenticator
@@ -31,6 +33,8 @@ from localkube.tokens import TokenSigner
 
 log = logging.getLogger(__name__)
 BODY_LIMIT = 3 * 1024 * 1024
+STALLED = 30.0
+"""Seconds after which a watcher that reads nothing is cut off."""
 _NO_CACHE = "no-cache, private"
 _TEXT = "text/plain; charset=utf-8"
 _OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
@@ -77,7 +81,10 @@ class Server:
     async def run(self, stop: asyncio.Event, ready: asyncio.Event, kubeconfig: pathlib.Path) -> None:
         """Serve until *stop*; *ready* is set once the kubeconfig is written and requests are answered."""
         self._store.start()
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=1.0)
+        runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None, request_factory=_request, handler_cancellation=True),
+            shutdown_timeout=1.0,
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 controllers = Controllers(self.api, self._customs, self._identity.ca.read_text())
@@ -115,7 +122,7 @@ class Server:
         except StoreBroken as broken:
             log.exception("the store is broken")
             reply = _refusal(internal(str(broken)))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             log.exception("cannot answer %s %r", request.method, request.path)
             reply = _refusal(internal("the request could not be processed; see the server's log"))
         if isinstance(reply, Stream):
@@ -202,6 +209,18 @@ class Server:
         return Reply(200, body, AGGREGATED, headers)
 
 
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """A request whose body may be as large as an object may be."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
+
+
 async def _body(request: web.BaseRequest) -> bytes:
     if not request.body_exists:
         return b""
@@ -239,10 +258,15 @@ async def _stream(request: web.BaseRequest, stream: Stream) -> web.StreamRespons
     response.enable_chunked_encoding()
     await response.prepare(request)
     with contextlib.suppress(ConnectionError):
-        async with contextlib.aclosing(stream.chunks()) as chunks:
-            async for chunk in chunks:
-                await response.write(chunk)
-        await response.write_eof()
+        try:
+            async with contextlib.aclosing(stream.chunks()) as chunks:
+                async for chunk in chunks:
+                    async with asyncio.timeout(STALLED):
+                        await response.write(chunk)
+            await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
     return response
 
 

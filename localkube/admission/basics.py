@@ -205,6 +205,17 @@ def check_event(event: Json, old: Json | None) -> list[Cause]:
     return []
 
 
+def check_new_event(event: Json) -> list[Cause]:
+    """events.k8s.io/v1 asks more of a new event than core/v1 does."""
+    causes = []
+    if not event.get("eventTime"):
+        causes.append(Cause("FieldValueRequired", "Required value", "eventTime"))
+    if event.get("type") not in ("Normal", "Warning"):
+        kind = event.get("type", "")
+        causes.append(_invalid("type", kind, f"has invalid value: {kind}"))
+    return causes + check_event(event, None)
+
+
 def check_service(service: Json, old: Json | None) -> list[Cause]:
     causes = []
     spec = service["spec"]

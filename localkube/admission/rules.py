@@ -209,6 +209,8 @@ def validate(api: Api, resource: Resource, obj: Json, old: Json | None) -> list[
         body = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion", "metadata")}
         causes += structural.validate(body, resource.custom.schema)
         return causes + structural.rules_unchecked(causes, resource.custom.schema)
+    if resource.key == "events" and resource.group and old is None:
+        return basics.check_new_event(obj)
     check = _VALIDATE.get(resource.key)
     return check(obj, old) if check is not None else []
 

@@ -1,9 +1,9 @@
 """Checks that a request body is an object of the resource it was sent to, and drops what the API does not know."""
 
+from localkube.builtin.events import as_stored_event
 from localkube.customs.structural import prune
 from localkube.errors import bad_request
 from localkube.handlers.call import Call
-from localkube.handlers.render import stored_event
 from localkube.schema.check import clean
 from localkube.values import Json
 
@@ -17,7 +17,7 @@ def clean_incoming(call: Call, obj: Json) -> Json:
     else:
         cleaned, unknown = clean(obj, resource.row.type_name, resource.kind, resource.row.version)
         if resource.key == "events" and resource.group:
-            cleaned = stored_event(cleaned)
+            cleaned = as_stored_event(cleaned)
     mode = call.query.get("fieldValidation") or "Warn"
     problems = [f'unknown field "{path}"' for path in unknown]
     if problems and mode == "Strict":

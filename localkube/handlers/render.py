@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from localkube.builtin.events import as_new_event
 from localkube.errors import not_acceptable
 from localkube.handlers.api import Reply
 from localkube.handlers.call import ACCEPTED, Call, Form, accepted_form
 from localkube.printing.table import table_document
 from localkube.resources import Resource
-from localkube.schema.lists import ALWAYS_SHOWN
 from localkube.storage.store import Entry
 from localkube.values import Json, Value
 
@@ -35,30 +35,8 @@ def whole(resource: Resource, body: bytes) -> bytes:
 def as_object(resource: Resource, obj: Json) -> Json:
     """A decoded body with kind and apiVersion, in the version of *resource*."""
     if resource.key == "events" and resource.group:
-        obj = _as_new_event(obj)
+        obj = as_new_event(obj)
     return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
-
-
-_NEW_EVENT_NAMES = {
-    "message": "note",
-    "involvedObject": "regarding",
-    "reportingComponent": "reportingController",
-    "source": "deprecatedSource",
-    "firstTimestamp": "deprecatedFirstTimestamp",
-    "lastTimestamp": "deprecatedLastTimestamp",
-    "count": "deprecatedCount",
-}
-_OLD_EVENT_NAMES = {new: old for old, new in _NEW_EVENT_NAMES.items()}
-
-
-def _as_new_event(obj: Json) -> Json:
-    """core/v1 → events.k8s.io/v1; Events are stored in the core form."""
-    return {_NEW_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
-
-
-def stored_event(obj: Json) -> Json:
-    """events.k8s.io/v1 → core/v1."""
-    return {**ALWAYS_SHOWN["CoreV1Event"], **{_OLD_EVENT_NAMES.get(name, name): value for name, value in obj.items()}}
 
 
 def metadata_only(obj: Json) -> Json:

@@ -7,7 +7,6 @@ from localkube.ownership.shapes import ATOMIC, KEYED, OBJECT, SCALAR, SET, Shape
 from localkube.values import Json, Value
 
 _ABSENT = object()
-_NULL_AND_ABSENT = {id(None), id(_ABSENT)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,8 +59,8 @@ class _Compare:
     def object(self, old: Json, new: Json, shape: Shape, at: Path, *, implied: bool = True) -> None:
         for name in old.keys() | new.keys():
             before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
-            if implied and {id(before), id(after)} == _NULL_AND_ABSENT:
-                continue  # an empty Go field that is written as null
+            if implied and _unset(before) and _unset(after):
+                continue  # an empty Go field that is written out
             if implied and shape.always(name):
                 before = _empty_like(after) if before is _ABSENT else before
                 after = _empty_like(before) if after is _ABSENT else after
@@ -73,6 +72,10 @@ class _Compare:
             below = (*at, element)
             one, other = before.get(element, _ABSENT), after.get(element, _ABSENT)
             self.value(one, other, shape.item, below)
+
+
+def _unset(value: Value) -> bool:
+    return value is _ABSENT or value is None or value == ""
 
 
 def _empty_like(value: Value) -> Value:

@@ -70,6 +70,7 @@ _ALWAYS = frozenset(
         "roleRef",
         "names",
         "source",
+        "deprecatedSource",
         "involvedObject",
         "loadBalancer",
         "nodeInfo",

@@ -3,6 +3,7 @@
 import dataclasses
 
 from localkube import clock
+from localkube.builtin.events import as_new_event
 from localkube.errors import ApiError, Cause, bad_request
 from localkube.ownership.compare import Difference, difference, merged, named, pruned
 from localkube.ownership.paths import NO_PATHS, Path, PathSet, from_fields, to_fields
@@ -102,6 +103,8 @@ def _tracked(path: Path) -> bool:
 
 
 def _changes(resource: Resource, old: Json, new: Json) -> Difference:
+    if resource.key == "events" and resource.group:
+        old, new = as_new_event(old), as_new_event(new)
     found = difference(old, new, shape_of(resource))
     return Difference(
         frozenset(filter(_tracked, found.added)),

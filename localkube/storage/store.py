@@ -225,6 +225,10 @@ class Store:
     def unwatch(self, resource: str, watcher: Watcher) -> None:
         self._shelf(resource).watchers.discard(watcher)
 
+    def watchers(self, resource: str) -> frozenset[Watcher]:
+        """Who watches *resource* now."""
+        return frozenset(self._shelf(resource).watchers)
+
     def end_watches(self) -> None:
         """Let every watch end now, as if its reader had been too slow; the client resumes with the next server."""
         for shelf in self._shelves.values():

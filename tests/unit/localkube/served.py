@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import pathlib
 import ssl
@@ -20,13 +21,14 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 class Client:
     """Requests as the admin; every answer is (status, body)."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self.session, self.url = session, url
+    def __init__(self, session: aiohttp.ClientSession, server: Server) -> None:
+        self.session, self.server, self.url = session, server, server.url
 
     async def call(
         self, method: str, path: str, body: Value = None, *, kind: str = "application/json", **headers: str
     ) -> tuple[int, Value]:
-        data = None if body is None else json.dumps(body) if not isinstance(body, (str, bytes)) else body
+        text = body if isinstance(body, str) else json.dumps(body)
+        data = None if body is None else io.BytesIO(text.encode())
         sent = {"Content-Type": kind, **headers}
         async with self.session.request(method, self.url + path, data=data, headers=sent) as answer:
             raw = await answer.read()
@@ -78,7 +80,7 @@ async def serving(directory: pathlib.Path, **options: Value) -> AsyncIterator[Cl
         context.load_cert_chain(directory / "admin.crt", directory / "admin.key")
         connector = aiohttp.TCPConnector(ssl=context)
         async with aiohttp.ClientSession(connector=connector) as session:
-            yield Client(session, server.url)
+            yield Client(session, server)
         stop.set()
 
 

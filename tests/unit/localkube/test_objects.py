@@ -230,7 +230,7 @@ async def test_tokens_let_in_until_what_they_are_bound_to_is_gone(api: Client) -
 async def test_without_credentials_there_is_only_health(api: Client, tmp_path: pathlib.Path) -> None:
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        stranger = Client(session, api.url)
+        stranger = Client(session, api.server)
         assert (await stranger.get("/healthz"))[0] == 200
         status, refused = await stranger.get("/api/v1/nodes")
         assert (status, refused["reason"]) == (401, "Unauthorized")
@@ -270,3 +270,17 @@ async def test_scale(api: Client) -> None:
     _, scaled = await api.patch(f"{path}/d/scale", {"spec": {"replicas": 3}})
     assert scaled["spec"] == {"replicas": 3}
     assert (await api.get(f"{path}/d"))[1]["spec"]["replicas"] == 3
+
+
+async def test_an_object_may_be_a_megabyte_but_not_five(api: Client) -> None:
+    status, _ = await api.post(CONFIGS, {"metadata": {"name": "big"}, "data": {"a": "x" * 1_000_000}})
+    assert status == 201
+    status, refused = await api.post(CONFIGS, {"metadata": {"name": "huge"}, "data": {"a": "x" * 5_000_000}})
+    assert (status, refused["reason"]) == (413, "RequestEntityTooLarge")
+
+
+async def test_a_new_event_of_the_new_group_needs_more(api: Client) -> None:
+    about = {"kind": "Pod", "namespace": "default", "name": "p"}
+    body = {"metadata": {"name": "e"}, "regarding": about, "reason": "R"}
+    status, refused = await api.post("/apis/events.k8s.io/v1/namespaces/default/events", body)
+    assert (status, [cause["field"] for cause in refused["details"]["causes"]]) == (422, ["eventTime", "type"])

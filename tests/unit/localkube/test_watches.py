@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from tests.unit.localkube.served import TABLE, Client, config, serving
+from tests.unit.localkube.served import TABLE, Client, config, eventually, serving
 
 CONFIGS = "/api/v1/namespaces/default/configmaps"
 SELECTED = f"{CONFIGS}?watch=true&labelSelector=w%3D1"
@@ -92,3 +92,15 @@ async def test_one_object_and_other_forms(api: Client) -> None:
         event = json.loads(await answer.content.readline())
     assert event["object"]["kind"] == "Table"
     assert event["object"]["rows"][0]["cells"][0] == "b"
+
+
+async def test_a_watcher_that_went_away_is_forgotten(tmp_path: pathlib.Path) -> None:
+    async with serving(tmp_path) as api:
+        store = api.server.api.store
+        async with api.watch(f"{CONFIGS}?watch=true&resourceVersion={await revision(api)}"):
+            assert len(store.watchers("configmaps")) == 1
+
+        async def forgotten() -> bool:
+            return not store.watchers("configmaps")
+
+        assert await eventually(forgotten, "the watch ends with its connection")
