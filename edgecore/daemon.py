@@ -95,7 +95,11 @@ def _services(settings: Settings, database: Database, runtime: Runtime, clock: C
         ]
 
     health = HealthServer(
-        settings.health.host, settings.health.port, alive=lambda: "", ready=lambda: "", metrics=metrics
+        settings.health.host,
+        settings.health.port,
+        alive=lambda: "",
+        ready=lambda: "" if node.ready else "the node is not ready",
+        metrics=metrics,
     )
     return [pods, node, link, renewal, health]
 

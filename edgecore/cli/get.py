@@ -60,10 +60,12 @@ def run(args: argparse.Namespace) -> int:
         if args.name in (None, body["metadata"].get("name"))
         and args.namespace in (None, body["metadata"].get("namespace", ""))
     ]
-    if not found:
-        where = f" in namespace {args.namespace}" if args.namespace else ""
-        what = f"{kind} {args.name}" if args.name else kind
-        raise Failed(f"no {what} on this node{where}")
+    where = f"on this node{f' in namespace {args.namespace}' if args.namespace else ''}"
+    if not found and args.name:
+        raise Failed(f"no {kind} {args.name} {where}")
+    if not found and args.output not in ("yaml", "json"):
+        say(f"no {kind} {where}", sys.stderr)  # an empty list is an answer, as it is to kubectl
+        return 0
     _show(found, kind, args.output or "", single=args.name is not None and len(found) == 1)
     return 0
 

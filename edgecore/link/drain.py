@@ -1,15 +1,20 @@
 """Sends what waits in the outbox as far as the session's window allows; forgets what the cloud has taken."""
 
 import logging
+from typing import Final
 
 from edgecore.store.outbox import Outbox
 from edgelink.aio.logs import clean
 from edgelink.errors import FrameTooBig
 from edgelink.events import ReportTaken
+from edgelink.objects import Report
 from edgelink.pump import Link
 from edgelink.session import EdgeSession
 
 log = logging.getLogger(__name__)
+
+_BATCH: Final = 16
+"""Bodies read at a time."""
 
 
 class Drain:
@@ -37,17 +42,20 @@ class Drain:
 
     async def _send(self) -> None:
         session = self._link.session
-        if not session.can_report():
-            return
-        for report in await self._outbox.pending(after=self._sent):
-            if not session.can_report():
-                break
-            if report.revision <= self._sent:  # another call was quicker while this one read
-                continue
-            self._sent = report.revision
-            try:
-                session.report(report)
-            except FrameTooBig as too_big:
-                log.warning("a report is too big to be sent and is dropped: %s", too_big)
-                await self._outbox.forget(report)
-        self._link.kick()
+        while session.can_report():
+            batch = await self._outbox.pending(after=self._sent, limit=_BATCH)
+            for report in batch:
+                # Another call may have been quicker while this one read.
+                if report.revision > self._sent and session.can_report():
+                    await self._report(report)
+            self._link.kick()
+            if len(batch) < _BATCH:
+                return
+
+    async def _report(self, report: Report) -> None:
+        self._sent = report.revision
+        try:
+            self._link.session.report(report)
+        except FrameTooBig as too_big:
+            log.warning("a report is too big to be sent and is dropped: %s", too_big)
+            await self._outbox.forget(report)

@@ -94,17 +94,31 @@ async def test_a_damaged_record_is_named_and_the_rest_is_shown(command: Command,
     ("argv", "sentence"),
     [
         (("pods", "nobody"), "no pods nobody on this node"),
-        (("pods", "-n", "empty"), "no pods on this node in namespace empty"),
-        (("pvc",), "no persistentvolumeclaims on this node"),
         (("deployments",), "a node stores no 'deployments'; there are pods, configmaps"),
     ],
 )
-async def test_nothing_found_is_an_error(
+async def test_an_object_that_is_not_there_is_an_error(
     command: Command, filled: Settings, argv: tuple[str, ...], sentence: str
 ) -> None:
     said = await command("get", *argv)
     assert (said.code, said.out) == (1, "")
     assert sentence in said.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (("pods", "-n", "empty"), "no pods on this node in namespace empty"),
+        (("pvc",), "no persistentvolumeclaims on this node"),
+    ],
+)
+async def test_an_empty_list_is_an_answer(
+    command: Command, filled: Settings, argv: tuple[str, ...], sentence: str
+) -> None:
+    said = await command("get", *argv)
+    assert (said.code, said.out) == (0, "")
+    assert sentence in said.err
+    assert json.loads((await command("get", *argv, "-o", "json")).out)["items"] == []
 
 
 async def test_a_machine_that_never_joined_is_told_so(command: Command) -> None:
