@@ -406,12 +406,12 @@ def test_images_are_pulled_refused_and_awaited(site: Site) -> None:
         }
     )
     assert "no-such-tag" in state(found["image-wrong-tag"])["state"]["waiting"]["message"]
-    told = site.events("image-wrong-tag")
-    assert {"Pulling", "Failed", "BackOff"} <= told.keys()
+    wanted = {"Pulling", "Failed", "BackOff"}
+    wait_for(lambda: wanted <= site.events("image-wrong-tag").keys(), 5, "the events tell")
     # After those that must not have the image: a pull policy of IfNotPresent asks no registry for what is here.
     right = pod("image-right-login", container("true", image=locked), imagePullSecrets=[{"name": "login-right"}])
     assert _end(site.run(right)["image-right-login"]) == _SUCCEEDED
-    assert "Pulled" in site.events("image-right-login")
+    wait_for(lambda: "Pulled" in site.events("image-right-login"), 5, "the event tells")
 
 
 def test_pull_policies(site: Site) -> None:
@@ -460,7 +460,7 @@ def test_restart_policies_and_what_is_told_of_an_end(site: Site) -> None:
     assert state(found["last-words"])["state"]["terminated"]["message"].rstrip() == "last words"
     assert "/no/such/program" in json.dumps(found["no-program"]["status"])
     assert found["deadline"]["status"]["reason"] == "DeadlineExceeded"
-    assert "BackOff" in site.events("crash")
+    wait_for(lambda: "BackOff" in site.events("crash"), 5, "the event tells")
 
 
 def test_a_killed_container_comes_back_at_once_and_is_counted(site: Site) -> None:
@@ -477,8 +477,8 @@ def test_a_pod_that_obeys_goes_at_once_and_a_deaf_one_after_its_grace(site: Site
     deaf = "trap '' TERM; while :; do sleep 1; done"
     site.kubectl.apply(pod("obeys", STAY), pod("deaf", deaf, terminationGracePeriodSeconds=2))
     site.when({"obeys": running, "deaf": running})
-    began = time.monotonic()
     site.kubectl("delete", "pod", "deaf", "--wait=false")
+    began = time.monotonic()
     site.kubectl("delete", "pod", "obeys", "--wait=false")
     site.kubectl.wait_gone("obeys", 5)
     assert time.monotonic() - began < 1.5  # two calls of kubectl included
