@@ -47,7 +47,7 @@ class GrpcPipe:
     async def send(self, message: bytes) -> None:
         try:
             await self._context.write(message)
-        except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.UsageError) as cause:
+        except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.BaseError) as cause:
             raise Closed("the stream was closed") from cause
 
     async def receive(self) -> bytes:
@@ -68,7 +68,7 @@ class GrpcPipe:
     async def _read(self) -> bytes | None:
         try:
             message = await self._context.read()
-        except (grpc.RpcError, grpc.aio.UsageError):
+        except (grpc.RpcError, grpc.aio.BaseError):
             return None
         return message if isinstance(message, bytes) else None
 

@@ -131,7 +131,7 @@ class Listener:
             )
         except (OSError, TimeoutError) as failed:  # ssl.SSLError is an OSError
             sock.close()
-            self._refuse(address, f"TLS handshake failed: {getattr(failed, 'reason', None) or failed!r}", kind="tls")
+            self._refuse(address, f"TLS handshake failed: {_why(failed)}", kind="tls")
             return
         try:
             await self._websocket(pipe, address)
@@ -234,6 +234,12 @@ class Listener:
         if len(self._said) < 10_000 and f"{who} {kind}" not in self._said:
             self._said.add(f"{who} {kind}")
             log.warning("refused %s: %s (further ones are only counted)", clean(who), clean(reason))
+
+
+def _why(failed: Exception) -> str:
+    if isinstance(failed, ssl.SSLCertVerificationError):
+        return f"client certificate: {failed.verify_message}"
+    return str(getattr(failed, "reason", None) or failed or type(failed).__name__)
 
 
 def server_context(tls: TlsFiles) -> ssl.SSLContext:

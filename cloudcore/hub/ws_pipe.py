@@ -88,6 +88,8 @@ class WsPipe(asyncio.Protocol):
         """
         if self._request is None:
             raise Closed("no request was read")
+        if self._end or self._protocol.state is not State.CONNECTING:
+            raise Closed("the peer hung up while it was being answered")
         self._protocol.max_message_size = limit or self._protocol.max_message_size
         self._protocol.send_response(self._protocol.accept(self._request))
         self._flush()
@@ -111,7 +113,7 @@ class WsPipe(asyncio.Protocol):
 
     async def send(self, message: bytes) -> None:
         if self._end or self._transport is None:
-            raise self._end or Closed("the connection is closed")
+            raise Closed(str(self._end or "the connection is closed"))
         self._protocol.send_binary(message)
         self._flush()
         if self._writable:
@@ -141,12 +143,12 @@ class WsPipe(asyncio.Protocol):
     # --- inside
 
     def _malformed(self, cause: Exception) -> None:
-        if isinstance(cause, InvalidMessage):  # anything else has been answered by the library
-            answer = self._protocol.reject(http.HTTPStatus.BAD_REQUEST, "this is not an HTTP request\n")
-            self._protocol.send_response(answer)
         self._flush()
         self._over(Violation(f"no request that can be read: {cause}"))
         if self._transport:
+            if isinstance(cause, InvalidMessage):  # anything else has been answered by the library
+                answer = self._protocol.reject(http.HTTPStatus.BAD_REQUEST, "this is not an HTTP request\n")
+                self._transport.write(answer.serialize())
             self._transport.close()
 
     def _take(self, event: object) -> None:
@@ -176,10 +178,11 @@ class WsPipe(asyncio.Protocol):
                 self._transport.write(data)
 
     def _ending(self) -> Exception:
-        code = self._protocol.close_code
-        if code == CloseCode.MESSAGE_TOO_BIG:
+        close = self._protocol.close_rcvd or self._protocol.close_sent
+        if close and close.code == CloseCode.MESSAGE_TOO_BIG:
             return Violation("a message exceeds the frame limit")
-        return Closed(f"the connection was closed ({code}): {self._protocol.close_reason or 'no reason given'}")
+        code, reason = (close.code, close.reason) if close else ("no code", "")
+        return Closed(f"the connection was closed ({code}): {reason or 'no reason given'}")
 
     def _over(self, end: Exception) -> None:
         self._end = self._end or end

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidProxy
 
 from edgelink.errors import Closed, Violation
 
@@ -58,13 +58,20 @@ async def dial(
             close_timeout=1,
             user_agent_header=None,
         )
-    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as cause:
-        raise Closed(f"cannot connect to {address}: {cause or type(cause).__name__}") from cause
+    except (OSError, TimeoutError, InvalidHandshake, InvalidProxy, ConnectionClosed, EOFError) as cause:
+        raise Closed(f"cannot connect to {address}: {_failure(cause)}") from cause
     pipe = WsPipe(connection)
     try:
         yield pipe
     finally:
         await pipe.close()
+
+
+def _failure(cause: Exception) -> str:
+    if isinstance(cause, InvalidMessage) and isinstance(cause.__cause__, EOFError):
+        # In TLS 1.3 our handshake is over before the cloud looks at our certificate; asyncio servers send no alert.
+        return "the cloud hung up after TLS: it does not accept this node's certificate (of another CA, or expired)"
+    return str(cause) or type(cause).__name__
 
 
 def _ending(closed: ConnectionClosed) -> str:
