@@ -2,14 +2,16 @@
 
 import asyncio
 import dataclasses
+import datetime
 import json
 
 import pytest
 
+from edgecore.pods import times
 from edgecore.runtime.contract import PodRef, SandboxSpec, State
-from edgecore.runtime.errors import PullFailed, RuntimeFault
+from edgecore.runtime.errors import PullFailed, RuntimeBusy, RuntimeFault
 from edgecore.store.errors import StoreFull
-from edgelink.objects import Action
+from edgelink.objects import Action, Uid
 from tests.fakes.runtime import Program
 from tests.unit.edgecore.pods.story import Node, config_map, container, pod, running, secret
 
@@ -180,6 +182,8 @@ async def test_a_failed_pull_backs_off_and_succeeds_later(node: Node) -> None:
         )
         assert status["phase"] == "Pending"
         await node.wait_event("Failed")
+        node.clock.ahead += 3
+        node.runtime.come_back()
         await node.wait_status(
             "boiler", lambda s: s["containerStatuses"][0]["state"]["waiting"]["reason"] == "ImagePullBackOff"
         )
@@ -471,3 +475,108 @@ async def test_an_unchanged_pod_costs_no_write(node: Node) -> None:
             node.runtime.come_back()
             await node.wait(lambda looked=looked: node.runtime.calls["view"] > looked)
         assert [report.revision for report in await node.outbox.pending()] == before
+
+
+async def test_a_container_that_cannot_be_created_says_why(node: Node) -> None:
+    node.runtime.fail_next("create_container", RuntimeFault("no space for a snapshot"))
+    async with node.boot():
+        await node.want(pod())
+        status = await node.wait_status("boiler", lambda s: "message" in s["containerStatuses"][0]["state"]["waiting"])
+        assert status["containerStatuses"][0]["state"]["waiting"] == {
+            "reason": "CreateContainerError",
+            "message": "no space for a snapshot",
+        }
+        node.clock.ahead += 10
+        node.runtime.come_back()
+        await node.wait_status("boiler", running)
+
+
+async def test_a_volume_that_is_not_there_stops_one_container_only(node: Node) -> None:
+    broken = container("broken", volumeMounts=[{"name": "nowhere", "mountPath": "/x"}])
+    async with node.boot():
+        await node.want(pod(containers=[container(), broken]))
+        status = await node.wait_status("boiler", lambda s: "running" in s["containerStatuses"][0]["state"])
+        assert status["containerStatuses"][1]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+        assert "does not exist" in (await node.wait_event("FailedMount"))["message"]
+
+
+async def test_a_running_pod_goes_on_when_its_config_map_goes(node: Node) -> None:
+    volumes = [{"name": "cfg", "configMap": {"name": "settings"}}]
+    path = node.directories.volatile / "pods" / "uid-boiler" / "files" / "cfg" / "level"
+    async with node.boot():
+        await node.want(config_map("settings", {"level": "1"}), pod(volumes=volumes))
+        await node.wait_status("boiler", running)
+        [before] = node.runtime.running("boiler")
+        key = node.wanted(config_map("settings", {})).key
+        await node.objects.apply((), [(key, Uid("uid-configmaps-settings"))])
+        await node.wait_event("FailedMount")
+        assert node.runtime.running("boiler") == [before]
+        assert path.read_text() == "1"
+
+
+async def test_an_expired_token_is_shown_and_said(node: Node) -> None:
+    volumes = [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]
+    node.cloud.answer = lambda question: {"token": "stale", "expirationTimestamp": "2020-01-01T00:00:00Z"}
+    async with node.boot():
+        await node.want(pod(volumes=volumes))
+        await node.wait_status("boiler", running)
+        assert (await node.wait_event("TokenExpired"))["type"] == "Warning"
+
+
+async def test_a_renewed_token_reaches_the_running_pod(node: Node) -> None:
+    volumes = [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]
+    path = node.directories.volatile / "pods" / "uid-boiler" / "files" / "t" / "token"
+    until = times.stamp(node.clock.utc() + datetime.timedelta(seconds=3600))
+    node.cloud.answer = lambda question: {"token": "one", "expirationTimestamp": until}
+    async with node.boot():
+        await node.want(pod(volumes=volumes))
+        await node.wait_status("boiler", running)
+        assert path.read_text() == "one"
+        later = times.stamp(node.clock.utc() + datetime.timedelta(seconds=9999))
+        node.cloud.answer = lambda question: {"token": "two", "expirationTimestamp": later}
+        node.clock.ahead += 3000
+        node.runtime.come_back()
+        await node.wait(lambda: path.read_text() == "two")
+
+
+async def test_a_pod_that_stops_using_a_secret_is_not_looked_at_for_it(node: Node) -> None:
+    async with node.boot():
+        await node.want(secret("login", {}), pod(imagePullSecrets=[{"name": "login"}]))
+        await node.wait_status("boiler", running)
+        await node.want(pod())
+        looks = node.runtime.calls["view"]
+        await node.wait(lambda: node.runtime.calls["view"] > looks)
+        await asyncio.sleep(0.02)
+        looks = node.runtime.calls["view"]
+        await node.want(secret("login", {"new": "x"}))
+        await asyncio.sleep(0.02)
+        assert node.runtime.calls["view"] == looks
+
+
+@pytest.mark.slow
+async def test_a_stop_that_fails_is_tried_again(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod())
+        await node.wait_status("boiler", running)
+        node.runtime.fail_next("stop_container", RuntimeBusy("deadline"))
+        await node.gone("boiler")
+        await node.wait_sandboxes("uid-boiler", 0)
+        assert node.runtime.calls["stop_container"] == 2
+
+
+async def test_a_pod_refused_for_a_field_can_be_deleted(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod(runtimeClassName="gvisor"))
+        await node.wait_status("boiler", lambda s: s["phase"] == "Pending")
+        deleted = {"deletionTimestamp": "2026-01-31T12:00:30Z", "deletionGracePeriodSeconds": 30}
+        await node.want(pod(runtimeClassName="gvisor", metadata=deleted))
+        await node.wait_removed("boiler")
+
+
+async def test_a_new_sandbox_takes_its_host_ports_from_the_old_one(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod(containers=[container(ports=[{"containerPort": 80, "hostPort": 8080}])]))
+        await node.wait_status("boiler", running)
+        node.runtime.kill_sandbox("boiler")
+        await node.wait_status("boiler", lambda s: running(s) and s["containerStatuses"][0]["restartCount"] == 1)
+        assert node.runtime.calls["stop_sandbox"] == 1
