@@ -57,11 +57,13 @@ _VALIDATE: dict[str, Callable[[Json, Json | None], list[Cause]]] = {
     "daemonsets.apps": workloads.check_workload,
     _CRDS: lambda obj, old: definitions.complaints(obj),
 }
+_BUDGET_COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 _STARTING_STATUS: dict[str, Json] = {
     "namespaces": {"phase": "Active"},
     "persistentvolumes": {"phase": "Pending"},
     "persistentvolumeclaims": {"phase": "Pending"},
     "services": {"loadBalancer": {}},
+    "poddisruptionbudgets.policy": dict.fromkeys(_BUDGET_COUNTS, 0),
 }
 _GENERATIONS = frozenset(
     {

@@ -9,6 +9,7 @@ from localkube import clock
 from localkube.handlers.api import Api, Reply, json_reply
 from localkube.handlers.call import Call, User
 from localkube.handlers.writing import object_of
+from localkube.ownership.tracking import track_update
 from localkube.tokens import AUDIENCE, BadToken
 from localkube.values import Json
 
@@ -100,7 +101,9 @@ def is_review(call: Call) -> bool:
 def review(api: Api, call: Call) -> Reply:
     obj = object_of(call)
     spec = obj.get("spec") or {}
-    meta = {**(obj.get("metadata") or {}), "creationTimestamp": None}
+    asked: Json = {"metadata": dict(obj.get("metadata") or {}), "spec": spec}
+    track_update(call.resource, None, asked, call.manager, "", clock.now())
+    meta = asked["metadata"]
     body: Json = {"kind": call.resource.kind, "apiVersion": call.resource.api_version, "metadata": meta}
     if "spec" in obj:
         body["spec"] = spec

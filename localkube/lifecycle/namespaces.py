@@ -1,11 +1,13 @@
 """Namespaces: the standard ones, what every one contains, and how one goes away."""
 
+from localkube import clock
 from localkube.admission.basics import admit_namespace, fill_in_namespace
 from localkube.customs.crds import KEY as CRDS
 from localkube.customs.definitions import CLEANUP_FINALIZER
 from localkube.handlers.api import Api
 from localkube.handlers.deleting import Options, remove
 from localkube.lifecycle.writes import create_if_absent
+from localkube.ownership.tracking import track_update
 from localkube.storage.store import Entry
 from localkube.values import Json
 
@@ -23,9 +25,11 @@ class Namespaces:
 
     async def create_standard(self) -> None:
         for name in STANDARD:
-            namespace: Json = {"metadata": {"name": name}, "status": {"phase": "Active"}}
+            namespace: Json = {"metadata": {"name": name}}
             fill_in_namespace(namespace)
+            track_update(self._resource, None, namespace, "kube-apiserver", "", clock.now())
             admit_namespace(namespace)
+            namespace["status"] = {"phase": "Active"}
             await create_if_absent(self._api, self._resource, namespace)
         await self.reconcile()
 
