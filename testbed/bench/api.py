@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -31,10 +31,9 @@ class ApiFailed(Exception):
 
 
 class Api:
-    """One connection; not for use by several threads at once (see `again`)."""
+    """One connection; not for use by several threads at once."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        self._kubeconfig = kubeconfig
         config = yaml.safe_load(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
@@ -49,10 +48,6 @@ class Api:
         server = urlsplit(cluster["server"])
         self._host, self._port = str(server.hostname), int(server.port or 443)
         self._calls = self._connect(30.0)
-
-    def again(self) -> Self:
-        """The same API over a connection of its own."""
-        return type(self)(self._kubeconfig)
 
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
@@ -84,6 +79,11 @@ class Api:
             if failed.status == http.client.NOT_FOUND:
                 return None
             raise
+
+    def secret(self, namespace: str, name: str) -> dict[str, bytes]:
+        """The decoded data of a Secret."""
+        found = self.call("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        return {key: base64.b64decode(value) for key, value in found["data"].items()}
 
     def delete(self, path: str) -> None:
         """Delete the object at *path* if it is there."""
@@ -140,7 +140,8 @@ def condition(obj: Object, kind: str) -> bool:
 
 def pod(name: str, node: str, *, image: str = "busybox:1.36", command: str = "sleep 86400") -> Object:
     """A pod of one container that ends at once on TERM."""
-    script = f"trap 'exit 0' TERM; {command} & wait"
+    # The name makes the process recognisable where there is no API to ask.
+    script = f"trap 'exit 0' TERM; : {name}; {command} & wait"
     return {
         "apiVersion": "v1",
         "kind": "Pod",
