@@ -31,6 +31,11 @@ RENEW: Final = 10.0
 ALIVE: Final = 20.0
 """A session that was silent for longer vouches for nothing."""
 _RETRY: Final = 2.0
+_CLAIMS: Final = 500
+"""Most claims begun in a second. After a restart all nodes attach at once: their Leases are good for a while yet, and
+must neither starve those that still wait to attach nor fall due together ever after."""
+_AT_ONCE: Final = 16
+"""Calls on leases under way; the rest of the client's connections is for pods and nodes."""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -77,16 +82,23 @@ class Leases:
         self._attached = roster.subscribe(Attached)
         self._claims: dict[NodeName, _Claim] = {}
         self._failing: set[NodeName] = set()
+        self._next_claim = 0.0
 
     async def run(self, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as group:
-            workers = KeyedWorkers(group, self._tend, self._clock, name="lease", limit=64)
+            workers = KeyedWorkers(group, self._tend, self._clock, name="lease", limit=_AT_ONCE)
             ready()
             try:
                 async for attachment, _ in self._attached:
-                    workers.mark(attachment.node)
+                    workers.mark_later(attachment.node, self._turn())
             finally:
                 workers.stop()
+
+    def _turn(self) -> float:
+        """Seconds until the next claim may begin: at once, unless very many nodes attach together."""
+        now = self._clock.now()
+        self._next_claim = max(now, self._next_claim + 1 / _CLAIMS)
+        return self._next_claim - now
 
     async def _tend(self, node: NodeName) -> float | None:
         attachment = self._roster.get(node)
