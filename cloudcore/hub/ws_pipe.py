@@ -88,7 +88,7 @@ class WsPipe(asyncio.Protocol):
         """
         if self._request is None:
             raise Closed("no request was read")
-        if self._end or self._protocol.state is not State.CONNECTING:
+        if self._end or not self._handshaking():
             raise Closed("the peer hung up while it was being answered")
         self._protocol.max_message_size = limit or self._protocol.max_message_size
         self._protocol.send_response(self._protocol.accept(self._request))
@@ -99,7 +99,9 @@ class WsPipe(asyncio.Protocol):
             raise Closed("the request was not a WebSocket handshake")
 
     def reject(self, status: http.HTTPStatus, text: str) -> None:
-        """Answer as plain HTTP and close."""
+        """Answer as plain HTTP and close. Nobody is told if the peer has hung up."""
+        if self._end or not self._handshaking():
+            return
         self._protocol.send_response(self._protocol.reject(status, text))
         self._flush()
         if self._transport:
@@ -141,6 +143,9 @@ class WsPipe(asyncio.Protocol):
         self._over(Closed(reason or "closed here"))
 
     # --- inside
+
+    def _handshaking(self) -> bool:
+        return self._protocol.state is State.CONNECTING
 
     def _malformed(self, cause: Exception) -> None:
         self._flush()

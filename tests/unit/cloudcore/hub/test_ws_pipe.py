@@ -1,0 +1,59 @@
+"""The server side of a WebSocket: peers that hang up while they are being answered."""
+
+import asyncio
+import http
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from cloudcore.hub.ws_pipe import WsPipe
+from edgelink.errors import Closed
+
+REQUEST = (
+    b"GET /v1/channel HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Wire:
+    """As much of a transport as the pipe uses."""
+
+    def __init__(self) -> None:
+        self.written, self.closed = b"", False
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def asked() -> tuple[WsPipe, Wire]:
+    """A pipe that has a request to answer."""
+    pipe, wire = WsPipe(1024), Wire()
+    pipe.connection_made(cast(asyncio.Transport, wire))
+    pipe.data_received(REQUEST)
+    await pipe.request()
+    return pipe, wire
+
+
+async def test_a_handshake_is_answered() -> None:
+    pipe, wire = await asked()
+    pipe.accept()
+    assert wire.written.startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("hang_up", [lambda pipe: pipe.eof_received(), lambda pipe: pipe.connection_lost(None)])
+async def test_a_peer_that_hung_up_is_not_accepted(hang_up: Callable[[WsPipe], None]) -> None:
+    pipe, wire = await asked()
+    hang_up(pipe)
+    with pytest.raises(Closed):
+        pipe.accept()
+    pipe.reject(http.HTTPStatus.NOT_FOUND, "nothing here")
+    assert wire.written == b""
