@@ -41,6 +41,11 @@ def first(data: bytes, *path: int) -> bytes | int | None:
     return None
 
 
+def every(data: bytes, number: int) -> list[bytes]:
+    """All values of a repeated message field."""
+    return [value for field, value in _fields(data) if field == number and isinstance(value, bytes)]
+
+
 def ready(socket: Path) -> bool:
     """Whether the runtime answers and says that runtime and pod network are ready."""
     try:

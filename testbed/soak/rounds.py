@@ -1,0 +1,125 @@
+"""Runs rounds: ask for changes while things break, wait until all is right, say what it was. Stops at a violation."""
+
+import dataclasses
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from testbed.process import DaemonDied, NotInTime
+from testbed.registry import Registry
+from testbed.rig import Rig, rig
+from testbed.soak import chaos
+from testbed.soak.plants import PLANTS
+from testbed.soak.verdict import Judge
+from testbed.soak.world import Unheard, World, busy
+
+DEADLINE = 60.0
+"""Seconds for everything to come right: the edge dials again after 30 at most."""
+
+_REQUESTS = 6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """One round."""
+
+    number: int
+    faults: tuple[str, ...]
+    requests: int
+    settled_after: float
+    pods: int
+    complaints: tuple[str, ...]
+
+
+@dataclasses.dataclass(slots=True)
+class Summary:
+    """All rounds."""
+
+    faults: Counter[str] = dataclasses.field(default_factory=Counter)
+    results: list[Result] = dataclasses.field(default_factory=list)
+
+    @property
+    def failed(self) -> list[Result]:
+        return [result for result in self.results if result.complaints]
+
+
+class Soak:
+    """A rig, a world and a judge, round after round."""
+
+    def __init__(self, rig: Rig, marks: Path, seed: int) -> None:
+        self._rig, self._seed = rig, seed
+        self.world = World(rig.kubectl, marks)
+        self._judge = Judge(rig, self.world)
+
+    def begin(self) -> None:
+        """Start everything, with a first pod that lives as long as all this does."""
+        self._rig.start()
+        self.world.create("steady")
+
+    def round(self, number: int, plant: str = "") -> Result:
+        """One round; a violation is in the result."""
+        dice = random.Random(f"{self._seed}/{number}")
+        steps = chaos.plan(dice)
+        names = tuple(step.fault for step in steps if step.begin)
+        began, trouble = time.monotonic(), self._suffer(steps, dice)
+        if plant and not trouble:
+            self._settle(DEADLINE)
+            PLANTS[plant](self._rig, self.world, dice)
+        # Whatever else is wrong now, a fault that could not be done or undone is worse.
+        complaints = trouble or self._settle(15.0 if plant else DEADLINE)
+        if not complaints:
+            self._judge.settled()
+        took = time.monotonic() - began - max(step.at for step in steps)
+        return Result(number, names, _REQUESTS, max(0.0, took), len(self.world.pods), tuple(complaints))
+
+    def _suffer(self, steps: tuple[chaos.Step, ...], dice: random.Random) -> list[str]:
+        """Ask for changes while the faults happen; what went wrong beyond what was planned."""
+        wrong: list[str] = []
+
+        def ask() -> None:
+            try:
+                for _ in busy(self.world, dice, _REQUESTS):
+                    pass
+            except Unheard as unheard:
+                wrong.append(f"a request was not taken: {unheard}")
+
+        asking = threading.Thread(target=ask, name="soak requests")
+        asking.start()
+        try:
+            chaos.carry_out(self._rig, steps)
+        except (NotInTime, DaemonDied) as failed:
+            wrong.append(str(failed))
+        asking.join()
+        return wrong
+
+    def _settle(self, deadline: float) -> list[str]:
+        until = time.monotonic() + deadline
+        while complaints := self._judge.complaints():
+            if time.monotonic() > until:
+                return complaints
+            time.sleep(0.2)
+        return []
+
+
+def run(directory: Path, registry: Registry, *, rounds: int, seed: int, plant: str = "") -> Summary:
+    """*rounds* rounds in *directory*, a line for each; ends with the first violation."""
+    summary = Summary()
+    with rig(directory, registry) as broken:
+        soak = Soak(broken, directory / "marks", seed)
+        soak.begin()
+        for number in range(1, rounds + 1):
+            result = soak.round(number, plant if number == 2 else "")
+            summary.results.append(result)
+            summary.faults.update(result.faults)
+            print(_line(result), flush=True)
+            if result.complaints:
+                break
+    return summary
+
+
+def _line(result: Result) -> str:
+    verdict = "ok    " if not result.complaints else "FAILED"
+    head = f"{verdict} round {result.number:4}  {result.pods:2} pods  right after {result.settled_after:5.1f} s"
+    return f"{head}  {', '.join(result.faults)}"
