@@ -63,7 +63,7 @@ class Desired:
     def current(self, move: Move) -> bool:
         """Whether *move* still leads to what its node should have; if not, a later move does."""
         if isinstance(move, Want):
-            return self.holds(move.node, move.object.key) and self._objects.get(move.object.key) == move.object
+            return self.holds(move.node, move.object.key) and _same(self._objects.get(move.object.key), move.object)
         known = self._objects.get(move.key) if self.holds(move.node, move.key) else None
         return known is None or known.uid != move.uid
 
@@ -197,10 +197,15 @@ class Desired:
             new = self._objects.get(key)
             had, has = places if old else NOWHERE, self._nodes.get(key, NOWHERE) if new else NOWHERE
             if new:
-                moves += [Want(node, new) for node in has if node not in had or new != old]
+                moves += [Want(node, new) for node in has if node not in had or not _same(old, new)]
             if old:
                 moves += [Forget(node, key, old.uid) for node in had - has]
         return _ordered(moves)
+
+
+def _same(one: DesiredObject | None, other: DesiredObject) -> bool:
+    """Whether an edge sees no difference: bodies also hold the API's resourceVersion, which every status changes."""
+    return one is not None and (one.uid, one.version) == (other.uid, other.version)
 
 
 def _ordered(moves: list[Move]) -> list[Move]:

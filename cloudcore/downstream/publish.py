@@ -46,7 +46,8 @@ class Publisher:
     async def _deliver(self) -> None:
         async for moves in self._observer.moves():
             for attachment in {m.node: a for m in moves if (a := self._roster.get(m.node))}.values():
-                await self._send(attachment, [move for move in moves if move.node == attachment.node])
+                if attachment.following:  # else the comparison will say it
+                    await self._send(attachment, [move for move in moves if move.node == attachment.node])
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         async for attachment, news in self._news:
@@ -55,6 +56,7 @@ class Publisher:
                     # May have to ask the API first; others must not wait for that.
                     group.create_task(self._welcome(attachment), name=f"welcome {attachment.node}")
                 case InventoryArrived(have):
+                    attachment.following = True
                     moves = self._desired.diff(attachment.node, have)
                     bind(log, node=attachment.node).info("resynchronising: %d of %d objects", len(moves), len(have))
                     await self._send(attachment, moves)
@@ -66,7 +68,8 @@ class Publisher:
     async def _welcome(self, attachment: Attachment) -> None:
         await self._observer.know(attachment.node)
         if not attachment.session.ended:
-            attachment.session.welcome(in_sync=self._desired.digest(attachment.node) == attachment.digest)
+            attachment.following = self._desired.digest(attachment.node) == attachment.digest
+            attachment.session.welcome(in_sync=attachment.following)
             attachment.link.kick()
 
     async def _send(self, attachment: Attachment, moves: list[Move]) -> None:

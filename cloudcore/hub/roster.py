@@ -34,6 +34,8 @@ class Attachment:
     """notBefore of the certificate it was admitted with."""
     skew: float
     """The edge's clock minus ours, in seconds."""
+    following: bool = False
+    """It has been compared with what it should have; from then on it is told of changes."""
 
     @property
     def session(self) -> CloudSession:

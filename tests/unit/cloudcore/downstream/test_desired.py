@@ -212,3 +212,9 @@ def test_a_difference_wants_what_is_not_there_in_this_form(have: dict[ObjectKey,
         Want(NODES[0], obj(PODS[0])),
         Forget(NODES[0], PODS[1], Uid("u9")),
     ]
+
+
+def test_a_change_that_no_edge_can_see_moves_nothing() -> None:
+    desired = Desired()
+    desired.put(obj(PODS[0]), frozenset(), NODES[0])
+    assert desired.put(dataclasses.replace(obj(PODS[0]), body=b"another resourceVersion"), frozenset(), NODES[0]) == []
