@@ -68,6 +68,8 @@ class Applier:
         if older and older[0] is attachment and older[1].revision < report.revision:
             # Superseded before it was written: the newer one carries all of it.
             attachment.session.acknowledge(older[1])
+            attachment.link.kick()
+            attachment.link.kick()
         self._newest[subject] = (attachment, report)
         return subject
 
