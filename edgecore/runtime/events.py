@@ -145,7 +145,8 @@ class Watch:
             )
         except NotFound:
             return await self._is_sandbox_over(identity)
-        return container.status.state != pb.ContainerState.CONTAINER_RUNNING
+        # Also one that ended at once, of which the runtime still has to note that it began.
+        return container.status.state == pb.ContainerState.CONTAINER_EXITED
 
     async def _is_sandbox_over(self, identity: str) -> bool:
         try:

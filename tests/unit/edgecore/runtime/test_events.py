@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import pytest
+
 from edgecore.runtime import events
 from edgecore.runtime.cri import CriRuntime
 from edgecore.runtime.pb import containerd_events_pb2 as containerd
@@ -12,6 +14,7 @@ from tests.fakes.clock import FakeClock
 from tests.unit.edgecore.runtime.conftest import Connect
 from tests.unit.edgecore.runtime.cri_server import CONTAINERD_EVENTS, CRI_EVENTS, CriServer
 
+CREATED = pb.ContainerState.CONTAINER_CREATED
 RUNNING, EXITED = pb.ContainerState.CONTAINER_RUNNING, pb.ContainerState.CONTAINER_EXITED
 
 
@@ -30,9 +33,10 @@ def show(server: CriServer, state: pb.ContainerState, uid: str = "u1") -> None:
     server.answers["ContainerStatus"] = pb.ContainerStatusResponse(status=pb.ContainerStatus(id="c", state=state))
 
 
-async def test_an_exit_is_told_when_the_runtime_shows_it(connect: Connect) -> None:
+@pytest.mark.parametrize("state", [CREATED, RUNNING])
+async def test_an_exit_is_told_when_the_runtime_shows_it(connect: Connect, state: pb.ContainerState) -> None:
     server = CriServer(CONTAINERD_EVENTS)
-    show(server, RUNNING)
+    show(server, state)
     async with connect(server) as runtime, contextlib.aclosing(runtime.changes()) as changes:
         assert await anext(changes) == ""
         await server.subscribed.wait()
