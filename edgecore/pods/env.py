@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from edgecore.pods import resources
-from edgecore.pods.content import Contents, find, find_key
+from edgecore.pods.content import Contents, MissingReference, find, find_key
 from edgecore.pods.fields import Place, field_value
 from edgecore.pods.resources import Capacity
 from edgecore.pods.spec import ContainerView, EnvVar, FieldRef, KeyRef, PodSpec, ResourceRef
@@ -24,6 +24,14 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
         return "$" if name is None else variables.get(name, match.group(0))
 
     return _REFERENCE.sub(replace, text)
+
+
+def expand_path(text: str, variables: Mapping[str, str]) -> str:
+    """As `expand`, for a path: what is not known would become a directory of that name. Raises MissingReference."""
+    names = (match.group(1) for match in _REFERENCE.finditer(text))
+    if missing := [name for name in names if name is not None and name not in variables]:
+        raise MissingReference(f'cannot expand subPathExpr "{text}": there is no variable "{missing[0]}"')
+    return expand(text, variables)
 
 
 def environment(

@@ -15,6 +15,9 @@ OWNER: Final = "marram.io/node"
 """Only sandboxes that carry this label with the node's own name are ever collected."""
 
 HASH: Final = "io.kubernetes.container.hash"
+SIZE: Final = "marram.io/container-size"
+"""Of the requests and limits that the container was made with."""
+
 GRACE: Final = "io.kubernetes.pod.terminationGracePeriod"
 MESSAGE_PATH: Final = "io.kubernetes.container.terminationMessagePath"
 MESSAGE_POLICY: Final = "io.kubernetes.container.terminationMessagePolicy"

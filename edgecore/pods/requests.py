@@ -87,6 +87,7 @@ def container_spec(pod: PodSpec, view: ContainerView, attempt: int, ready: Prepa
         labels=marks.container_labels(pod, view, node.node),
         annotations={
             marks.HASH: view.hash,
+            marks.SIZE: view.size,
             marks.GRACE: str(int(pod.grace)),
             marks.MESSAGE_PATH: view.message_path,
             marks.MESSAGE_POLICY: view.message_policy,

@@ -126,6 +126,12 @@ class ContainerView:
         """Changes exactly when a running container must be replaced: the API lets only the image change."""
         return hashlib.blake2b(f"{self.name}\0{self.image}".encode(), digest_size=8).hexdigest()
 
+    @property
+    def size(self) -> str:
+        """Changes when the container's requests or limits do."""
+        wanted = f"{sorted(self.requests.items())}{sorted(self.limits.items())}"
+        return hashlib.blake2b(wanted.encode(), digest_size=8).hexdigest()
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:

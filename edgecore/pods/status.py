@@ -6,20 +6,22 @@ Source of the rules: pkg/kubelet/kubelet_pods.go and pkg/kubelet/status/generate
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from edgecore.pods import times
 from edgecore.pods.container_status import Before, container_statuses
 from edgecore.pods.known import Known, Moment, Waiting
+from edgecore.pods.marks import SIZE
 from edgecore.pods.plan import newest
 from edgecore.pods.resources import qos_class
 from edgecore.pods.spec import PodSpec
-from edgecore.runtime.contract import PodView
+from edgecore.runtime.contract import Container, PodView, State
 
 Json = dict[str, Any]
 _REPLACE: Final[Json] = {"$patch": "replace"}
 UNSUPPORTED: Final = "UnsupportedField"
+_RESIZE: Final = "PodResizePending"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ def pod_status(
     init = container_statuses(pod, pod.init_containers, last, seen, waiting, memory, init=True)
     main = container_statuses(pod, pod.containers, last, seen, waiting, memory, init=False)
     phase = _phase(pod, known, init, main)
+    if known.outcome is not None and known.outcome.reason:
+        # What never was is not waiting any more, and would hide the reason of the end from ``kubectl get``.
+        init, main = _that_were(init), _that_were(main)
     status: Json = {
         "phase": phase,
         "reason": known.outcome.reason or None if known.outcome else None,
@@ -69,6 +74,21 @@ def unsupported_message(pod: PodSpec) -> str:
     return "this node does not support: " + "; ".join(pod.complaints)
 
 
+def unresized(pod: PodSpec, seen: PodView) -> Iterator[Container]:
+    """Running containers that were made with other requests or limits than the pod wants now."""
+    last = newest(seen.containers)
+    for view in pod.containers:
+        container = last.get(view.name)
+        if container is not None and container.state is State.RUNNING:
+            if container.annotations.get(SIZE, view.size) != view.size:
+                yield container
+
+
+def resize_message(container: Container) -> str:
+    """Why a changed size does not come into force, and how it would."""
+    return f"this node does not resize running containers; {container.name} gets its new size when it is next started"
+
+
 def _phase(pod: PodSpec, known: Known, init: Sequence[Json], main: Sequence[Json]) -> str:
     if known.outcome is not None:
         return known.outcome.phase
@@ -81,6 +101,10 @@ def _phase(pod: PodSpec, known: Known, init: Sequence[Json], main: Sequence[Json
     if running or pod.deletion is None:
         return "Running"
     return "Succeeded" if all(_exit_code(s) == 0 for s in main) else "Failed"
+
+
+def _that_were(statuses: Sequence[Json]) -> list[Json]:
+    return [status for status in statuses if "containerID" in status]
 
 
 def _exit_code(status: Json) -> int:
@@ -131,6 +155,10 @@ def _conditions(
     if pod.complaints:
         found.append(_Condition("PodSupported", False, UNSUPPORTED, unsupported_message(pod)))
     old = {entry["type"]: entry for entry in before.get("conditions", ())}
+    if waits := [resize_message(container) for container in unresized(pod, seen)]:
+        found.append(_Condition(_RESIZE, True, "Infeasible", "; ".join(waits)))
+    elif _RESIZE in old:
+        found.append(_Condition(_RESIZE, False))
     return [_condition(pod, condition, old.get(condition.kind), now) for condition in found]
 
 

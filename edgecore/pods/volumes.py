@@ -14,7 +14,7 @@ from typing import Final
 from edgecore.pods import projection
 from edgecore.pods.content import MissingReference
 from edgecore.pods.dirs import NAME, Directories, PodDirectories
-from edgecore.pods.env import expand
+from edgecore.pods.env import expand_path
 from edgecore.pods.files import remove_tree, replace_files
 from edgecore.pods.mounts import Mounter
 from edgecore.pods.spec import ContainerView, EmptyDir, Files, HostPath, PodSpec, Volume, VolumeMount
@@ -79,7 +79,7 @@ class Volumes:
             path.chmod(0o777 if group is None else 0o2777)
 
     def mounts(self, pod: PodSpec, container: ContainerView, variables: Mapping[str, str]) -> tuple[Mount, ...]:
-        """Where *container* sees the pod's volumes. Raises VolumeFailed."""
+        """Where *container* sees the pod's volumes. Raises VolumeFailed, MissingReference."""
         here = self._directories.pod(pod.uid)
         volumes = {volume.name: volume for volume in pod.volumes}
         found = []
@@ -89,7 +89,7 @@ class Volumes:
                 raise VolumeFailed(
                     f'container "{container.name}" mounts volume "{mount.name[:64]}", which does not exist'
                 )
-            sub_path = mount.sub_path or expand(mount.sub_path_expr, variables)
+            sub_path = mount.sub_path or expand_path(mount.sub_path_expr, variables)
             host, read_only = self._host_side(here, volume), mount.read_only or isinstance(volume.source, Files)
             if sub_path:
                 target = here.sub_paths(container.name) / str(index)

@@ -12,7 +12,7 @@ from typing import Final
 
 from edgecore.pods import admission
 from edgecore.pods import plan as planning
-from edgecore.pods.events import NORMAL, WARNING
+from edgecore.pods.events import WARNING
 from edgecore.pods.marks import GRACE, OWNER
 from edgecore.pods.memory import PodMemory, remembered
 from edgecore.pods.parse import parse
@@ -32,7 +32,7 @@ from edgecore.pods.plan import (
 from edgecore.pods.reporter import Reporter
 from edgecore.pods.spec import PodSpec
 from edgecore.pods.starter import Scene, Starter
-from edgecore.pods.status import unsupported_message
+from edgecore.pods.status import resize_message, unresized, unsupported_message
 from edgecore.pods.stopper import Stopper
 from edgecore.pods.supplies import NOTHING, gather, prepare_volumes, subject
 from edgecore.pods.tools import Tools
@@ -209,10 +209,14 @@ class PodWorker:
         if pod.complaints and ("", "") not in memory.said:
             memory.said.add(("", ""))
             self._tools.events.record(subject(pod), WARNING, "UnsupportedField", unsupported_message(pod))
+        for container in unresized(pod, scene.seen):
+            if (container.id, "ResizeInfeasible") not in memory.said:
+                memory.said.add((container.id, "ResizeInfeasible"))
+                self._tools.events.record(subject(pod), WARNING, "ResizeInfeasible", resize_message(container))
         for name, why in plan.waiting.items():
             last = planning.newest(scene.seen.containers).get(name)
             if why.reason != "CrashLoopBackOff" or last is None or (last.id, why.reason) in memory.said:
                 continue
             memory.said.add((last.id, why.reason))
             message = f"Back-off restarting failed container {name} in pod {pod.name}_{pod.namespace}({pod.uid})"
-            self._tools.events.record(subject(pod, name), NORMAL, "BackOff", message)
+            self._tools.events.record(subject(pod, name), WARNING, "BackOff", message)

@@ -6,6 +6,7 @@ import datetime
 import pytest
 
 from edgecore.pods.known import Known, Moment, Outcome, Waiting
+from edgecore.pods.marks import SIZE
 from edgecore.pods.parse import parse
 from edgecore.pods.spec import Deletion, PodSpec
 from edgecore.pods.status import Surroundings, pod_status
@@ -260,3 +261,20 @@ def test_what_is_not_supported_is_shown_everywhere() -> None:
 def test_a_node_without_addresses_reports_none() -> None:
     found = pod_status(spec(), PodView(), Known(), Surroundings(), None, Moment(0.0, WALL))
     assert "hostIP" not in found
+
+
+def test_a_pod_that_is_over_for_a_reason_says_nothing_of_containers_that_never_were() -> None:
+    outcome = Outcome("Failed", "DeadlineExceeded", "too long")
+    found = status(spec(), PodView(), Known(started=WALL, outcome=outcome))
+    assert (found["phase"], found["reason"], found["containerStatuses"]) == ("Failed", "DeadlineExceeded", [])
+
+
+def test_a_container_keeps_its_size_while_it_runs() -> None:
+    made, wanted = ({"resources": {"limits": {"cpu": cpu}}} for cpu in ("1", "2"))
+    small, large = (spec(containers=[container(**fields)]) for fields in (made, wanted))
+    running = view(box(annotations={SIZE: small.containers[0].size}))
+    assert "PodResizePending" not in conditions(status(small, running))
+    found = status(large, running)
+    assert conditions(found)["PodResizePending"] == ("True", "Infeasible")
+    successor = view(box(attempt=1, annotations={SIZE: large.containers[0].size}))
+    assert conditions(status(large, successor, before=found))["PodResizePending"] == ("False", None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecore.pods.content import Content
+from edgecore.pods.content import Content, MissingReference
 from edgecore.pods.dirs import Directories
 from edgecore.pods.fields import Place
 from edgecore.pods.files import File, remove_tree, replace_files
@@ -275,3 +275,8 @@ def test_what_pods_left_is_found(bench: Bench) -> None:
     assert bench.volumes.uids() == set()
     bench.prepare(bench.spec({"configMap": {"name": "cfg"}}))
     assert bench.volumes.uids() == {"uid-boiler"}
+
+
+def test_an_unknown_variable_becomes_no_directory(bench: Bench) -> None:
+    with pytest.raises(MissingReference, match='no variable "NOBODY"'):
+        bench.mounted(bench.spec({"emptyDir": {}}, {"subPathExpr": "$(WHO)/$(NOBODY)"}))
