@@ -28,9 +28,14 @@ class Limits:
 
     frame: int = codec.FRAME_LIMIT
     silence: float = 30.0
-    """Without any message for so long the peer is given up. Keep above two ping intervals."""
+    """Without any message for so long the peer is given up."""
     ping: float = 10.0
-    """Quiet time after which we ask whether the peer is there."""
+    """Quiet time after which we ask whether the peer is there; see `quiet`."""
+
+    @property
+    def quiet(self) -> float:
+        """*ping*, but early enough that the peer has half of *silence* to answer."""
+        return min(self.ping, self.silence / 2)
 
 
 class Half:
@@ -58,13 +63,13 @@ class Half:
         quiet = now - self._heard
         if quiet >= self.limits.silence:
             return self._end(f"nothing heard for {quiet:.0f} s")
-        if quiet >= self.limits.ping and not self._pinged:
+        if quiet >= self.limits.quiet and not self._pinged:
             self._pinged = True
             self._control.append(frames.Ping())
         return []
 
     def deadline(self) -> float:
-        return self._heard + (self.limits.silence if self._pinged else self.limits.ping)
+        return self._heard + (self.limits.silence if self._pinged else self.limits.quiet)
 
     @property
     def last_heard(self) -> float:

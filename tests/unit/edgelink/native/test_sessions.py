@@ -278,6 +278,14 @@ def test_a_quiet_peer_is_asked_and_one_that_answers_lives() -> None:
     assert not pair.cloud.ended
 
 
+def test_a_short_patience_asks_in_time() -> None:
+    session = NativeEdge(NODE, b"", software="e", utc=0.0, now=0.0, limits=Limits(silence=5.0))
+    assert session.deadline() == 2.5
+    assert session.tick(2.5) == []
+    assert frames.Ping() in [codec.decode(message) for message in session.messages()]
+    assert session.deadline() == 5.0
+
+
 def test_an_idle_interval_costs_one_ping_and_one_pong() -> None:
     pair = Pair()
     pair.cloud = NativeCloud(software="c", utc=0.0, now=0.0)
