@@ -200,8 +200,13 @@ class Edge:
 
     def start(self) -> None:
         """Start, and wait until it serves."""
-        self.process = Daemon([sys.executable, "-m", "edgecore", "run", "--config", str(self.config)], log=self.log)
+        self.launch()
+        assert self.process
         self.process.wait_for(self.ready, _UP, "edgecore is ready")
+
+    def launch(self) -> None:
+        """Start; it is ready only when the container runtime is."""
+        self.process = Daemon([sys.executable, "-m", "edgecore", "run", "--config", str(self.config)], log=self.log)
 
     def ready(self) -> bool:
         return _ok(f"http://127.0.0.1:{self.health_port}/readyz")

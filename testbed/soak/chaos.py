@@ -23,7 +23,7 @@ def _nothing(rig: Rig) -> None:
 
 FAULTS: Mapping[str, Fault] = {
     "kill-cloudcore": Fault(lambda rig: rig.cloud.kill(), lambda rig: rig.start_cloud(), 3.0),
-    "kill-edgecore": Fault(lambda rig: rig.edge.kill(), lambda rig: rig.edge.start(), 3.0),
+    "kill-edgecore": Fault(lambda rig: rig.edge.kill(), lambda rig: rig.edge.launch(), 3.0),
     "kill-containerd": Fault(lambda rig: rig.node.kill(), lambda rig: rig.node.start(), 3.0),
     "kill-localkube": Fault(lambda rig: rig.kill_localkube(), _nothing, 0.0),
     "cut-link": Fault(lambda rig: rig.relay.cut(), lambda rig: rig.relay.mend(), 4.0),

@@ -128,6 +128,8 @@ class Judge:
 
     def _node(self) -> list[str]:
         found = [] if self._rig.kubectl.node_ready(NODE) else ["the node is not Ready"]
+        if not self._rig.edge.process or not self._rig.edge.process.running:
+            return ["edgecore has died"]
         lease = self._rig.kubectl.get("lease", NODE, "-n", "kube-node-lease")
         renewed = datetime.datetime.fromisoformat(lease["spec"]["renewTime"])
         age = (datetime.datetime.now(datetime.UTC) - renewed).total_seconds()
