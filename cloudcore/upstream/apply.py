@@ -69,7 +69,6 @@ class Applier:
             # Superseded before it was written: the newer one carries all of it.
             attachment.session.acknowledge(older[1])
             attachment.link.kick()
-            attachment.link.kick()
         self._newest[subject] = (attachment, report)
         return subject
 
