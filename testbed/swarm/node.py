@@ -150,6 +150,8 @@ class Conversation(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Let time pass and send what there is to send."""
+        if self.ended.done():
+            return
         if self._socket.state is State.OPEN:
             now = self._clock.now()
             for event in self._session.tick(now):
