@@ -5,6 +5,8 @@ import socket
 from typing import Final
 
 _ALPN: Final = b"\x00\x10"
+_CLOSE, _CLOSE_WAIT = 7, 8
+"""States of the kernel's tcp_info."""
 _H2: Final = b"\x02h2"
 _RECORD_HEADER: Final = 5
 _HANDSHAKE_RECORD: Final = 0x16
@@ -40,6 +42,11 @@ async def peek_hello(sock: socket.socket, deadline: float = 10.0) -> bytes:
     finally:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
     return seen
+
+
+def has_hung_up(sock: socket.socket) -> bool:
+    """Whether the peer has closed its end, although what it sent before has not been read yet."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in (_CLOSE_WAIT, _CLOSE)
 
 
 def _wanted(seen: bytes) -> int:

@@ -9,6 +9,7 @@ import dataclasses
 import http
 import logging
 import os
+import resource
 import socket
 import ssl
 import tempfile
@@ -35,6 +36,9 @@ CHANNEL: Final = "/v1/channel"
 ENROLL: Final = "/v1/enroll"
 CA: Final = "/v1/ca"
 _HANDSHAKE: Final = 10.0
+_BACKLOG: Final = 1024
+"""Connections the kernel keeps for us. No more than are served within an edge's patience: the others do better to knock
+again (TCP does it for them) than to be answered after they have gone."""
 _ENROLMENT: Final = 64 * 1024
 
 Enroll = Callable[[bytes, str], Awaitable[bytes]]
@@ -86,7 +90,8 @@ class Listener:
         self.port = 0
 
     async def run(self, ready: Callable[[], None]) -> None:
-        with socket.create_server((self._door.host, self._door.port), backlog=4096) as listening:
+        _raise_file_limit()
+        with socket.create_server((self._door.host, self._door.port), backlog=_BACKLOG) as listening:
             listening.setblocking(False)
             self.port = listening.getsockname()[1]
             async with contextlib.AsyncExitStack() as stack:
@@ -122,6 +127,10 @@ class Listener:
         try:
             if splice_to and doorway.offers_h2(await doorway.peek_hello(sock)):
                 await doorway.splice(sock, splice_to)
+                return
+            if doorway.has_hung_up(sock):
+                # Under load edges give up while they wait; a handshake with them would cost another one its turn.
+                sock.close()
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # Kept here: what uvloop returns is its own wrapper.
@@ -240,6 +249,12 @@ def _why(failed: Exception) -> str:
     if isinstance(failed, ssl.SSLCertVerificationError):
         return f"client certificate: {failed.verify_message}"
     return str(getattr(failed, "reason", None) or failed or type(failed).__name__)
+
+
+def _raise_file_limit() -> None:
+    """Each edge is an open file: take as many as this process is allowed."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def server_context(tls: TlsFiles) -> ssl.SSLContext:

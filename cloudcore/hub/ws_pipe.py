@@ -60,6 +60,7 @@ class WsPipe(asyncio.Protocol):
     def eof_received(self) -> None:
         self._protocol.receive_eof()
         self._flush()
+        self._over(Closed("the peer closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._over(Closed(str(exc) if exc else "the connection was closed"))
@@ -114,7 +115,7 @@ class WsPipe(asyncio.Protocol):
     # --- Pipe
 
     async def send(self, message: bytes) -> None:
-        if self._end or self._transport is None:
+        if self._end or self._transport is None or self._protocol.state is not State.OPEN:
             raise Closed(str(self._end or "the connection is closed"))
         self._protocol.send_binary(message)
         self._flush()

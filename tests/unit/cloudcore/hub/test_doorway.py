@@ -90,6 +90,15 @@ async def test_a_peer_that_leaves_half_way_is_not_waited_for(ends: Sockets) -> N
         assert len(await doorway.peek_hello(server)) == 50
 
 
+def test_a_peer_that_hung_up_is_known_before_its_bytes_are_read(ends: Sockets) -> None:
+    ours, theirs = ends
+    theirs.send(b"hello")
+    assert not doorway.has_hung_up(ours)
+    theirs.close()
+    assert doorway.has_hung_up(ours)
+    assert ours.recv(10) == b"hello"
+
+
 async def test_splice_carries_bytes_both_ways_and_ends_with_either(ends: Sockets, tmp_path: Path) -> None:
     client, server = ends
     path = str(tmp_path / "inner")

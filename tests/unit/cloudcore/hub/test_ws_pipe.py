@@ -57,3 +57,22 @@ async def test_a_peer_that_hung_up_is_not_accepted(hang_up: Callable[[WsPipe], N
         pipe.accept()
     pipe.reject(http.HTTPStatus.NOT_FOUND, "nothing here")
     assert wire.written == b""
+
+
+@pytest.mark.parametrize("hang_up", [lambda pipe: pipe.eof_received(), lambda pipe: pipe.connection_lost(None)])
+async def test_to_a_peer_that_hung_up_nothing_is_sent(hang_up: Callable[[WsPipe], None]) -> None:
+    pipe, _ = await asked()
+    pipe.accept()
+    hang_up(pipe)
+    with pytest.raises(Closed):
+        await pipe.send(b"hello?")
+    with pytest.raises(Closed):
+        await pipe.receive()
+
+
+async def test_to_a_peer_that_said_goodbye_nothing_is_sent() -> None:
+    pipe, _ = await asked()
+    pipe.accept()
+    pipe.data_received(b"\x88\x82\x00\x00\x00\x00\x03\xe8")  # a masked close frame, code 1000
+    with pytest.raises(Closed):
+        await pipe.send(b"hello?")
