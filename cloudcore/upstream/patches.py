@@ -23,8 +23,12 @@ _EVENT_FIELDS: Final = (
 
 
 def pod_status(report: Report) -> bytes:
-    """A strategic merge patch of the status, valid only for the pod with this uid."""
-    return _dump({"metadata": {"uid": report.uid}, "status": _status(report)})
+    """A strategic merge patch of the status, valid only for the pod with this uid.
+
+    The QoS class is the API server's: it sets it at creation and refuses a whole status that has another one.
+    """
+    status = {field: value for field, value in _status(report).items() if field != "qosClass"}
+    return _dump({"metadata": {"uid": report.uid}, "status": status})
 
 
 def node_status(report: Report) -> bytes:

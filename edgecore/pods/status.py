@@ -5,7 +5,9 @@ and the lists that merge by key although they are ours alone begin with a replac
 Source of the rules: pkg/kubelet/kubelet_pods.go and pkg/kubelet/status/generate.go.
 """
 
+import contextlib
 import dataclasses
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -113,20 +115,27 @@ def _exit_code(status: Json) -> int:
 
 
 def _addresses(pod: PodSpec, seen: PodView, around: Surroundings, before: Json) -> Json:
-    """Host and pod addresses; a pod keeps its last ones while it has no sandbox."""
-    found: Json = {}
-    if around.host_ips:
-        found["hostIP"] = around.host_ips[0]
-        found["hostIPs"] = [_REPLACE, *({"ip": ip} for ip in around.host_ips)]
-    ips = seen.sandboxes[0].ips if seen.sandboxes else ()
+    """Host and pod addresses; a pod keeps its last ones while it has no sandbox, or its node no route."""
+    host = _one_of_each_family(around.host_ips)
+    own = _one_of_each_family(seen.sandboxes[0].ips if seen.sandboxes else ())
     if pod.host_network and seen.sandboxes:
-        ips = around.host_ips
-    if ips:
-        found["podIP"] = ips[0]
-        found["podIPs"] = [_REPLACE, *({"ip": ip} for ip in ips)]
-    elif "podIP" in before:
-        found["podIP"], found["podIPs"] = before["podIP"], before["podIPs"]
+        own = host
+    found: Json = {}
+    for one, many, ips in (("hostIP", "hostIPs", host), ("podIP", "podIPs", own)):
+        if ips:
+            found[one], found[many] = ips[0], [_REPLACE, *({"ip": ip} for ip in ips)]
+        elif one in before:
+            found[one], found[many] = before[one], before[many]
     return found
+
+
+def _one_of_each_family(ips: Sequence[str]) -> list[str]:
+    """The first IPv4 and the first IPv6 address, in the order given: the API server refuses any other status whole."""
+    found: dict[int, str] = {}
+    for ip in ips:
+        with contextlib.suppress(ValueError):
+            found.setdefault(ipaddress.ip_address(ip.partition("%")[0]).version, ip.partition("%")[0])
+    return list(found.values())
 
 
 # ---- conditions

@@ -24,6 +24,11 @@ def test_a_pods_status_goes_with_its_uid_and_without_anything_else() -> None:
     assert json.loads(patches.pod_status(said)) == {"metadata": {"uid": "u1"}, "status": {"phase": "Running"}}
 
 
+def test_the_qos_class_is_left_to_the_api_server() -> None:
+    said = report(POD_KEY, {"status": {"phase": "Pending", "qosClass": "BestEffort"}}, "u1")
+    assert json.loads(patches.pod_status(said))["status"] == {"phase": "Pending"}
+
+
 NODE_BODY = {
     "metadata": {
         "name": "other",

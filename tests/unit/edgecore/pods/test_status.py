@@ -278,3 +278,28 @@ def test_a_container_keeps_its_size_while_it_runs() -> None:
     assert conditions(found)["PodResizePending"] == ("True", "Infeasible")
     successor = view(box(attempt=1, annotations={SIZE: large.containers[0].size}))
     assert conditions(status(large, successor, before=found))["PodResizePending"] == ("False", None)
+
+
+@pytest.mark.parametrize(
+    ("ips", "shown"),
+    [
+        (("10.0.0.7", "fd00::7"), ["10.0.0.7", "fd00::7"]),
+        (("fd00::7", "10.0.0.7", "10.0.0.8", "fd00::8"), ["fd00::7", "10.0.0.7"]),
+        (("10.0.0.7", ""), ["10.0.0.7"]),
+        (("fe80::7%eth0",), ["fe80::7"]),
+    ],
+)
+def test_addresses_are_a_dual_stack_pair_at_most(ips: tuple[str, ...], shown: list[str]) -> None:
+    found = status(spec(), view(box(), ips=ips))
+    assert found["podIP"] == shown[0]
+    assert found["podIPs"] == [{"$patch": "replace"}, *({"ip": ip} for ip in shown)]
+
+
+def test_a_node_without_a_route_keeps_its_last_address_and_never_says_an_empty_one() -> None:
+    nowhere = Surroundings(host_ips=("",))
+    now = Moment(0.0, WALL)
+    first = pod_status(spec(hostNetwork=True), view(box()), Known(started=WALL), nowhere, None, now)
+    assert not {"hostIP", "hostIPs", "podIP", "podIPs"} & first.keys()
+    known = status(spec(), view(box()))
+    later = pod_status(spec(), view(box()), Known(started=WALL), nowhere, known, now)
+    assert (later["hostIP"], later["hostIPs"]) == (known["hostIP"], known["hostIPs"])
