@@ -34,9 +34,9 @@ class Embedded:
     async def run(self, ready: Callable[[], None]) -> None:
         before = self._written()
         process = await self._start()
-        await self._wait_serving(process, before)
-        ready()
         try:
+            await self._wait_serving(process, before)
+            ready()
             while True:
                 code = await process.wait()
                 log.warning("localkube ended with exit code %d, starting it again", code)
