@@ -27,6 +27,7 @@ from cloudcore.kube.auth import access
 from cloudcore.kube.client import HttpKubeClient
 from cloudcore.upstream.apply import Applier
 from cloudcore.upstream.leases import Leases
+from cloudcore.upstream.readiness import Readiness
 from cloudcore.upstream.tokens import Tokens
 from edgelink.aio.clock import Clock, SystemClock
 from edgelink.aio.supervisor import Service, stop_on_signals, supervise
@@ -80,7 +81,8 @@ async def _core(settings: Settings, clock: Clock) -> None:
             grace=settings.enroll.renewal_grace,
             observe=metrics.enrolment,
         )
-        observer = Observer(kube, desired, clock)
+        readiness = Readiness(roster, kube, clock)
+        observer = Observer(kube, desired, clock, pod_seen=readiness.saw)
         applier = Applier(roster, kube, desired, clock, refused=metrics.refused)
         listener = Listener(
             Door(
@@ -103,6 +105,7 @@ async def _core(settings: Settings, clock: Clock) -> None:
         services: list[Service] = [
             HealthServer(settings.health.host, settings.health.port, checks, metrics.text),
             revocations,
+            readiness,
             Publisher(observer, desired, roster, kube, clock),
             applier,
             Leases(roster, kube, clock, replica=settings.replica),
