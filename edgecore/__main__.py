@@ -44,6 +44,7 @@ def _daemon(args: argparse.Namespace) -> int:
 
     from edgecore import config, daemon
     from edgecore.cli import common
+    from edgecore.link.identity import IdentityError
     from edgecore.store.errors import StoreError
     from edgelink.aio import logs
     from edgelink.aio.supervisor import causes
@@ -52,7 +53,7 @@ def _daemon(args: argparse.Namespace) -> int:
         settings = common.settings(args)
         logs.configure(level=settings.log.level, json_lines=settings.log.json)
         asyncio.run(daemon.run(settings))
-    except (common.Failed, config.BadConfig, StoreError) as failed:
+    except (common.Failed, config.BadConfig, IdentityError, StoreError) as failed:
         print(f"edgecore: {failed}", file=sys.stderr)
         return 1
     except BaseExceptionGroup as group:

@@ -43,7 +43,9 @@ SOFTWARE = "edgecore/0.1.0"
 
 
 async def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, or until a part fails. Raises StoreError."""
+    """Run until SIGTERM or SIGINT, or until a part fails. Raises StoreError; IdentityError if it never joined."""
+    if not settings.store.exists():  # else there are pods to run, whatever became of the identity
+        _identity(settings.identity)
     clock, stop = SystemClock(), asyncio.Event()
     with lock.hold(settings.lock), stop_on_signals(stop):
         async with Database.open(settings.store) as database, asyncio.TaskGroup() as group:

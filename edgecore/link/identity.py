@@ -15,6 +15,8 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from edgelink.errors import ChannelError
+
 SERVER_NAME: Final = "cloudcore"
 """What CloudCore's certificate names, whatever address was dialled."""
 
@@ -25,8 +27,8 @@ _NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the standard library has no name for."""
 
 
-class IdentityError(Exception):
-    """The identity on disk cannot be used; the message says what to do."""
+class IdentityError(ChannelError):
+    """The identity on disk cannot be used, so there is no channel; the message says what to do. Pods run on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
