@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgecore.cli.common import Failed, Subparsers, new_parser, say, settings
 from edgecore.config import Settings
+from edgecore.pods.marks import OWNER
 from edgecore.runtime.contract import Runtime
 from edgecore.runtime.errors import RuntimeFault
 from edgecore.store import lock
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _confirm(chosen: Settings, *, force: bool) -> None:
-    say(f"stops and removes every pod of {chosen.runtime.socket}, and removes from {chosen.node.data}:")
+    say(f"stops and removes every pod of node {chosen.node.name}, and removes from {chosen.node.data}:")
     say("identity, store, logs and the pods' local volumes (emptyDir)")
     if force:
         return
@@ -61,7 +62,7 @@ async def _remove_pods(chosen: Settings, *, force: bool) -> None:
         runtime = CriRuntime(str(chosen.runtime.socket), group)
         fault = ""
         try:
-            await remove_pods(runtime)
+            await remove_pods(runtime, chosen.node.name)
         except RuntimeFault as failed:
             fault = str(failed)
         finally:
@@ -72,13 +73,19 @@ async def _remove_pods(chosen: Settings, *, force: bool) -> None:
         say(f"edgecore: pods are left: {fault}", sys.stderr)
 
 
-async def remove_pods(runtime: Runtime) -> None:
-    """Stop and remove every sandbox with its containers. Raises RuntimeFault."""
+async def remove_pods(runtime: Runtime, node: str) -> None:
+    """Stop and remove the sandboxes of *node* with their containers; others may use this runtime too.
+
+    Raises RuntimeFault.
+    """
     for brief in await runtime.pods():
-        for sandbox in (await runtime.view(brief.pod.uid)).sandboxes:
+        sandboxes = (await runtime.view(brief.pod.uid)).sandboxes
+        own = [sandbox for sandbox in sandboxes if sandbox.labels.get(OWNER) == node]
+        for sandbox in own:
             await runtime.stop_sandbox(sandbox.id)
             await runtime.remove_sandbox(sandbox.id)
-        say(f"removed pod {brief.pod.namespace}/{brief.pod.name}")
+        if own:
+            say(f"removed pod {brief.pod.namespace}/{brief.pod.name}")
 
 
 def remove_state(chosen: Settings) -> None:

@@ -11,6 +11,7 @@ import pytest
 from edgecore.cli.common import Failed
 from edgecore.cli.reset import _mounts_below, remove_pods, remove_state
 from edgecore.config import Settings
+from edgecore.pods.marks import OWNER
 from edgecore.runtime.contract import PodRef, SandboxSpec
 from edgecore.runtime.pb import runtime_pb2 as pb
 from edgecore.store import lock
@@ -31,13 +32,13 @@ def state(settings: Settings) -> list[Path]:
     return files
 
 
-async def test_every_pod_is_removed() -> None:
+async def test_every_pod_of_this_node_is_removed() -> None:
     runtime = FakeRuntime(local=["busybox:1.36"])
-    for name in ("boiler", "pump"):
-        spec = SandboxSpec(PodRef("plant", name, f"{name}-u"), 0, name, "/logs", "/marram", {}, {})
+    for name, labels in (("boiler", {OWNER: "press-03"}), ("pump", {OWNER: "press-03"}), ("foreign", {})):
+        spec = SandboxSpec(PodRef("plant", name, f"{name}-u"), 0, name, "/logs", "/marram", labels, {})
         await runtime.run_sandbox(spec)
-    await remove_pods(runtime)
-    assert list(await runtime.pods()) == []
+    await remove_pods(runtime, "press-03")
+    assert [brief.pod.name for brief in await runtime.pods()] == ["foreign"]
     await runtime.close()
 
 
