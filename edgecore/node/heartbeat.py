@@ -147,8 +147,9 @@ class Heartbeat:
         """Each change of a status; at the start whether the node is ready, and what is wrong."""
         for name, condition in self._conditions.items():
             usual = "True" if name in ("Ready", "StoreWritable") else "False"
-            known = before[name].status if name in before else usual if name != "Ready" else ""
-            if condition.status not in (known, "Unknown"):
+            known = before[name].status if name in before else "Unknown"
+            quiet = usual if known == "Unknown" and name != "Ready" else known
+            if condition.status not in (quiet, "Unknown"):
                 log.info("condition %s is %s: %s", name, condition.status, condition.message)
 
     def mark(self) -> None:

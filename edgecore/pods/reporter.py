@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 
 from edgecore.pods import messages
 from edgecore.pods.dirs import log_path
@@ -13,7 +14,10 @@ from edgecore.pods.status import Surroundings, pod_status
 from edgecore.pods.tools import Tools
 from edgecore.runtime.contract import PodView, State
 from edgecore.store.errors import StoreFull
+from edgelink.aio.logs import clean
 from edgelink.objects import Action, Uid
+
+log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -29,6 +33,9 @@ class Reporter:
         status = pod_status(pod, seen, memory.known(), around, memory.status, self._tools.moment())
         if status == memory.status:
             return
+        if memory.status is None or status["phase"] != memory.status.get("phase"):
+            why = f": {status['reason']}, {status['message']}" if status["reason"] else ""
+            log.info("pod %s/%s is %s%s", pod.namespace, pod.name, status["phase"], clean(why))
         memory.status = status
         body = json.dumps({"status": status}, separators=(",", ":")).encode()
         await asyncio.gather(
