@@ -43,6 +43,13 @@ def container_statuses(
     ]
 
 
+def unstarted(name: str, image: str, why: Waiting) -> Json:
+    """The status of a container that this node does not run."""
+    state: Json = {"waiting": {"reason": why.reason, "message": why.message}}
+    status: Json = {"name": name, "state": state, "lastState": {}, "ready": False, "started": False}
+    return status | {"restartCount": 0, "image": image, "imageID": ""}
+
+
 def _status(
     view: ContainerView,
     current: Container | None,

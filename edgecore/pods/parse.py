@@ -138,6 +138,8 @@ def _parts(spec: Reader) -> dict[str, Any]:
     return {
         "containers": tuple(container_view(entry) for entry in spec.each("containers")),
         "init_containers": tuple(container_view(entry) for entry in spec.each("initContainers")),
+        # These come while the pod runs: a complaint would end what somebody only wants to look into.
+        "ephemeral": {entry.text("name"): entry.text("image") for entry in spec.each("ephemeralContainers")},
         "volumes": tuple(volume_view(entry) for entry in spec.each("volumes")),
     }
 

@@ -246,6 +246,8 @@ class PodSpec:
     uid: str
     containers: tuple[ContainerView, ...]
     init_containers: tuple[ContainerView, ...] = ()
+    ephemeral: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Image by name. They are not run here, and say so; the pod goes on."""
     volumes: tuple[Volume, ...] = ()
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from edgecore.pods import times
-from edgecore.pods.container_status import Before, container_statuses
+from edgecore.pods.container_status import Before, container_statuses, unstarted
 from edgecore.pods.known import Known, Moment, Waiting
 from edgecore.pods.marks import SIZE
 from edgecore.pods.plan import newest
@@ -23,6 +23,7 @@ from edgecore.runtime.contract import Container, PodView, State
 Json = dict[str, Any]
 _REPLACE: Final[Json] = {"$patch": "replace"}
 UNSUPPORTED: Final = "UnsupportedField"
+EPHEMERAL: Final = Waiting(UNSUPPORTED, "this node does not run ephemeral containers")
 _RESIZE: Final = "PodResizePending"
 
 
@@ -64,6 +65,10 @@ def pod_status(
     }
     if pod.init_containers:
         status["initContainerStatuses"] = init
+    if pod.ephemeral:
+        status["ephemeralContainerStatuses"] = [
+            unstarted(name, image, EPHEMERAL) for name, image in pod.ephemeral.items()
+        ]
     if known.started is not None:
         status["startTime"] = times.stamp(known.started)
     if pod.generation is not None:

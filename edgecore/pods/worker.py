@@ -32,7 +32,7 @@ from edgecore.pods.plan import (
 from edgecore.pods.reporter import Reporter
 from edgecore.pods.spec import PodSpec
 from edgecore.pods.starter import Scene, Starter
-from edgecore.pods.status import resize_message, unresized, unsupported_message
+from edgecore.pods.status import EPHEMERAL, resize_message, unresized, unsupported_message
 from edgecore.pods.stopper import Stopper
 from edgecore.pods.supplies import NOTHING, gather, prepare_volumes, subject
 from edgecore.pods.tools import Tools
@@ -209,6 +209,10 @@ class PodWorker:
         if pod.complaints and ("", "") not in memory.said:
             memory.said.add(("", ""))
             self._tools.events.record(subject(pod), WARNING, "UnsupportedField", unsupported_message(pod))
+        for name in pod.ephemeral:
+            if ("", name) not in memory.said:
+                memory.said.add(("", name))
+                self._tools.events.record(subject(pod), WARNING, EPHEMERAL.reason, f"{name}: {EPHEMERAL.message}")
         for container in unresized(pod, scene.seen):
             if (container.id, "ResizeInfeasible") not in memory.said:
                 memory.said.add((container.id, "ResizeInfeasible"))

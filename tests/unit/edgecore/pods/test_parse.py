@@ -194,7 +194,6 @@ def test_a_container_field_that_would_not_be_honoured_is_named(fields: Json, pat
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"ephemeralContainers": [{"name": "x"}]}, "spec.ephemeralContainers"),
         ({"readinessGates": [{"conditionType": "x"}]}, "spec.readinessGates"),
         ({"runtimeClassName": "gvisor"}, "spec.runtimeClassName"),
         ({"setHostnameAsFQDN": True}, "spec.setHostnameAsFQDN"),

@@ -580,3 +580,18 @@ async def test_a_new_sandbox_takes_its_host_ports_from_the_old_one(node: Node) -
         node.runtime.kill_sandbox("boiler")
         await node.wait_status("boiler", lambda s: running(s) and s["containerStatuses"][0]["restartCount"] == 1)
         assert node.runtime.calls["stop_sandbox"] == 1
+
+
+async def test_an_ephemeral_container_is_refused_and_the_pod_runs_on(node: Node) -> None:
+    async with node.boot():
+        await node.want(pod())
+        await node.wait_status("boiler", running)
+        [before] = node.runtime.running("boiler")
+        await node.want(pod(ephemeralContainers=[{"name": "look", "image": "busybox:1.36", "stdin": True}]))
+        status = await node.wait_status("boiler", lambda s: "ephemeralContainerStatuses" in s)
+        [look] = status["ephemeralContainerStatuses"]
+        assert (look["name"], look["image"], look["ready"]) == ("look", "busybox:1.36", False)
+        assert look["state"]["waiting"]["reason"] == "UnsupportedField"
+        assert (await node.wait_event("UnsupportedField"))["message"].startswith("look: ")
+        assert node.runtime.running("boiler") == [before]
+        assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "True"
