@@ -25,6 +25,7 @@ from testbed.swarm.node import SimulatedNode, Tally
 _LOOK: Final = 0.1
 _PER_ADDRESS: Final = 10_000
 """Nodes that share one source address; the kernel has 28,000 ports for each."""
+_DIALS: Final = 128
 _SPARE_FILES: Final = 256
 
 
@@ -59,10 +60,11 @@ async def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
+        dials = asyncio.Semaphore(_DIALS)
         tasks = [group.create_task(_tell(tally, clock), name="tell")]
         for at in range(arguments.count):
             number = arguments.first + at
-            node = SimulatedNode(node_name(number), arguments.identities, tally, clock)
+            node = SimulatedNode(node_name(number), arguments.identities, tally, clock, dials)
             after = arguments.ramp * at / arguments.count
             tasks.append(group.create_task(node.run(host, int(port), _source(number), after), name=node.name))
         # Nothing made so far will ever be garbage; walking it again and again would only cost time.

@@ -46,10 +46,16 @@ class Tally:
 
 
 class SimulatedNode:
-    """One node. *identities* holds ``ca.pem`` and a file with certificate and key per node."""
+    """One node. *identities* holds ``ca.pem`` and a file with certificate and key per node.
 
-    def __init__(self, name: NodeName, identities: Path, tally: Tally, clock: SystemClock) -> None:
-        self.name, self.tally, self.clock = name, tally, clock
+    *dials* bounds how many nodes of a process connect at the same moment: they share what in truth are thousands of
+    processors, and would else measure how this machine thrashes.
+    """
+
+    def __init__(
+        self, name: NodeName, identities: Path, tally: Tally, clock: SystemClock, dials: asyncio.Semaphore
+    ) -> None:
+        self.name, self.tally, self.clock, self._dials = name, tally, clock, dials
         self._identities = identities
         self._tls: ssl.SSLContext | None = None
         self.have: dict[ObjectKey, Identity] = {}
@@ -76,7 +82,7 @@ class SimulatedNode:
     async def _attempt(self, host: str, port: int, source: str) -> Ended:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_OPEN):
+            async with self._dials, asyncio.timeout(_OPEN):
                 _, conversation = await loop.create_connection(
                     lambda: Conversation(self, loop),
                     host,

@@ -70,7 +70,7 @@ async def world(directory: Path) -> AsyncIterator[tuple[Cloud, SimulatedNode]]:
         clock=clock,
     )
     up = asyncio.Event()
-    node = SimulatedNode(NAME, directory, Tally(), clock)
+    node = SimulatedNode(NAME, directory, Tally(), clock, asyncio.Semaphore(1))
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         listening = group.create_task(listener.run(up.set))
         await up.wait()
