@@ -292,3 +292,21 @@ async def test_a_cut_watch_resumes_without_anybody_noticing(cell: Cell, caplog: 
         pod = cell.pod("boiler", NODE)
         await until(lambda: pod in node.have)
         assert node.ended is None
+
+
+async def test_a_node_that_appears_during_the_first_lists_is_not_forgotten(cell: Cell) -> None:
+    pod = cell.pod("boiler", NODE)
+    listing = cell.kube.list
+
+    async def slow(resource: Resource, select: Selector = EVERYTHING, *, chunk: int = 500) -> AsyncGenerator[Page]:
+        if resource.plural == Kind.SECRET and not cell.desired.is_placed(pod):
+            cell.edge(NODE)
+            await until(lambda: NODE in cell.observer._nodes)
+        async for page in listing(resource, select, chunk=chunk):
+            yield page
+
+    cell.kube.list = slow  # type: ignore[method-assign]
+    async with running(cell):
+        assert cell.desired.get(pod)
+        async with cell.node(NODE) as node:
+            await until(lambda: pod in node.have)
