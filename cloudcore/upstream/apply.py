@@ -13,7 +13,7 @@ from typing import Final
 
 from cloudcore.hub.roster import Attachment, Roster
 from cloudcore.kube.contract import KubeClient, Patch
-from cloudcore.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Retryable, Unauthorized
+from cloudcore.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound, Retryable, Unauthorized
 from cloudcore.kube.kinds import BY_KIND, EVENTS, NODES, PODS
 from cloudcore.upstream import ownership, patches
 from cloudcore.upstream.ownership import Index, Verdict
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 Subject = tuple[NodeName, ObjectKey, Action]
 _CONFLICTS: Final = 4
 """How often a conflict is taken for a passing one."""
+_TURN: Final = 0.003
+_LONG_TURN: Final = 1.0
+"""Seconds until a removal looks again whether the pod's last status is written; and if that has failed already."""
 
 
 class Applier:
@@ -76,12 +79,19 @@ class Applier:
         if subject not in self._newest:
             return None
         attachment, report = self._newest[subject]
+        if (pause := self._behind(subject)) is not None:
+            return pause
         refusal = ""
         if self._roster.is_current(attachment):
             try:
                 refusal = await self._carry_out(attachment.node, report)
             except (Retryable, Unauthorized) as error:
                 return self._later(subject, error)
+            except Forbidden as error:
+                # Rights come back, a status does not; events of a namespace that is going are not worth the wait.
+                if report.action is not Action.RECORDED:
+                    return self._later(subject, error)
+                refusal = str(error)
             except Conflict as error:
                 if self._failures.get(subject, 0) < _CONFLICTS:
                     return self._later(subject, error)
@@ -92,6 +102,14 @@ class Applier:
             del self._newest[subject]
         self._answer(attachment, report, refusal)
         return None
+
+    def _behind(self, subject: Subject) -> float | None:
+        """Seconds to wait for the pod's last status: who watches it sees how it ended before it is gone."""
+        node, key, action = subject
+        last = (node, key, Action.STATUS)
+        if action is not Action.REMOVED or last not in self._newest:
+            return None
+        return _LONG_TURN if last in self._failures else _TURN
 
     def _later(self, subject: Subject, error: KubeError) -> float:
         failures = self._failures[subject] = self._failures.get(subject, 0) + 1

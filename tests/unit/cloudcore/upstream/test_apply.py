@@ -4,12 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from cloudcore.hub.roster import Attachment
 from cloudcore.kube.contract import Patch
-from cloudcore.kube.errors import Conflict, Forbidden, Throttled, Unauthorized, Unreachable
+from cloudcore.kube.errors import Conflict, Forbidden, Invalid, Throttled, Unauthorized, Unreachable
 from cloudcore.kube.kinds import Resource
 from cloudcore.upstream import apply
 from edgelink.events import ReportArrived
@@ -23,6 +24,7 @@ RUNNING, FAILED = {"phase": "Running"}, {"phase": "Failed"}
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "next_delay", lambda failures, **_: 0.001)
+    monkeypatch.setattr(apply, "_LONG_TURN", 0.001)
 
 
 @pytest.fixture
@@ -116,9 +118,38 @@ async def test_a_passing_conflict_is_tried_again(cell: Cell, node: Node) -> None
 
 async def test_what_the_api_never_takes_is_refused_with_its_words(cell: Cell, node: Node) -> None:
     pod = await placed(cell, "boiler")
-    cell.kube.fail("patch", "pods", Forbidden("cannot patch: the namespace is terminating"))
-    assert await node.report(cell.says(pod, 1, RUNNING)) == "cannot patch: the namespace is terminating"
+    cell.kube.fail("patch", "pods", Invalid("cannot patch: podIPs: must be a valid IP address"))
+    assert await node.report(cell.says(pod, 1, RUNNING)) == "cannot patch: podIPs: must be a valid IP address"
     assert await node.report(Report(pod, cell.uid(pod), 2, Action.STATUS, b"[")) != ""
+
+
+async def test_rights_that_are_missing_cost_an_event_but_no_status(cell: Cell, node: Node) -> None:
+    pod = await placed(cell, "boiler")
+    no = Forbidden("cannot write: pods is forbidden")
+    for verb, plural in (("patch", "pods"), ("delete", "pods"), ("create", "events")):
+        cell.kube.fail(verb, plural, no)
+    assert await node.report(cell.says(pod, 1, RUNNING)) == ""
+    assert cell.status(pod) == RUNNING
+    assert await node.report(event(2)) == str(no)
+    assert await node.report(Report(pod, cell.uid(pod), 3, Action.REMOVED, b"{}")) == ""
+    assert ("pods", "plant", "boiler") not in cell.kube.objects
+
+
+async def test_a_pod_is_not_removed_before_it_is_known_how_it_ended(cell: Cell, node: Node) -> None:
+    pod = await placed(cell, "boiler")
+    uid = cell.uid(pod)
+    ended: list[object] = []
+    delete = cell.kube.delete
+
+    async def watched(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever the client takes
+        ended.append(cell.status(pod))
+        await delete(*args, **kwargs)
+
+    cell.kube.delete = watched  # type: ignore[method-assign]
+    cell.kube.fail("patch", "pods", Throttled("slow down"), Throttled("slow down"))
+    node.send(cell.says(pod, 1, FAILED))
+    assert await node.report(Report(pod, uid, 2, Action.REMOVED, b"{}")) == ""
+    assert ended == [FAILED]
 
 
 async def test_no_node_waits_for_another(cell: Cell, node: Node) -> None:
