@@ -7,6 +7,7 @@ standard input, one goes out: ``{"node", "key"?}`` → ``{"key", "csr"}``;
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import cast
 
 from cryptography import x509
@@ -54,10 +55,12 @@ def _load(key_pem: str) -> ec.EllipticCurvePrivateKey:
     return cast(ec.EllipticCurvePrivateKey, serialization.load_pem_private_key(key_pem.encode(), password=None))
 
 
-if __name__ == "__main__":
-    asked = json.load(sys.stdin)
+def answer(asked: Mapping[str, str]) -> dict[str, str]:
+    """One question as it comes on standard input. Raises ValueError for a key that cannot be read."""
     if "certificate" in asked:
-        answer = examine(asked["node"], asked["key"], asked["certificate"], asked["ca"])
-    else:
-        answer = request(asked["node"], asked.get("key", ""))
-    json.dump(answer, sys.stdout)
+        return examine(asked["node"], asked["key"], asked["certificate"], asked["ca"])
+    return request(asked["node"], asked.get("key", ""))
+
+
+if __name__ == "__main__":
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)

@@ -64,9 +64,9 @@ async def join(directory: Path, *, cloud: str, token: Token, node: str, proxy: s
             " to join again, remove that first with 'edgecore reset'"
         )
     ca = await fetch_authority(cloud, token, proxy)
-    key, csr = await asyncio.to_thread(_joining_request, directory, node)
+    key, csr = _joining_request(directory, node)
     answer = await _enroll(cloud, ca, {"token": token.text, "node": node, "csr": csr}, proxy)
-    made = await asyncio.to_thread(keys.certified, node, cloud, key, answer["certificate"], ca)
+    made = keys.certified(node, cloud, key, answer["certificate"], ca, here=True)
     identity.save(directory, made)
     (directory / _WAITING_KEY).unlink(missing_ok=True)
     return made
@@ -79,11 +79,11 @@ def _joining_request(directory: Path, node: str) -> tuple[bytes, str]:
     with contextlib.suppress(FileNotFoundError):
         kept = waiting.read_bytes()
     try:
-        key, csr = keys.make_request(node, kept)
+        key, csr = keys.make_request(node, kept, here=True)
     except IdentityError:
         if not kept:
             raise
-        key, csr = keys.make_request(node)
+        key, csr = keys.make_request(node, here=True)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     identity.write_private(waiting, key)
     return key, csr
