@@ -34,7 +34,7 @@ _RETRY: Final = 2.0
 _CLAIMS: Final = 500
 """Most claims begun in a second. After a restart all nodes attach at once: their Leases are good for a while yet, and
 must neither starve those that still wait to attach nor fall due together ever after."""
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 32
 """Calls on leases under way; the rest of the client's connections is for pods and nodes."""
 
 

@@ -73,7 +73,7 @@ def resync(stage: Stage) -> Measured:
     return Measured(
         found.seconds,
         f"SIGKILL to cloudcore (its localkube goes too) and a new start → all {_LARGE} nodes in sync, digests "
-        f"compared, back-off as on a real edge, up to 256 dials at once; cloudcore was ready after {found.ready:.1f} s; "
+        f"compared, back-off as on a real edge, up to 256 dials at once; cloudcore ready after {found.ready:.1f} s; "
         f"everything on this one machine; the first attach of all took {found.attach:.0f} s; {found.errors}; n=1",
     )
 
