@@ -6,7 +6,7 @@ serves both transports. Messages are the encoded frames themselves (identity ser
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from cryptography import x509
@@ -15,6 +15,20 @@ from cryptography.x509.oid import NameOID
 from edgelink.errors import Closed
 
 METHOD = ("marram.channel.v1.Channel", "Attach")
+
+
+class Keys(Protocol):
+    """PEM: who signs edges, this server's certificate and its key."""
+
+    @property
+    def ca(self) -> bytes: ...
+
+    @property
+    def certificate(self) -> bytes: ...
+
+    @property
+    def key(self) -> bytes: ...
+
 
 Serve = Callable[["GrpcPipe"], Awaitable[None]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -90,8 +104,8 @@ class GrpcServer:
         await self._server.stop(grace=1.0)
 
 
-def build(*, ca: bytes, certificate: bytes, key: bytes, frame_limit: int, serve: Serve) -> GrpcServer:
-    """A server that is not listening yet. All key material is PEM."""
+def build(keys: Callable[[], Keys], *, frame_limit: int, serve: Serve) -> GrpcServer:
+    """A server that is not listening yet. It asks for *keys* at each handshake: they are renewed while it runs."""
 
     async def attach(requests: AsyncIterator[bytes], context: Context) -> None:
         await serve(GrpcPipe(context))
@@ -107,5 +121,12 @@ def build(*, ca: bytes, certificate: bytes, key: bytes, frame_limit: int, serve:
     server = grpc.aio.server(options=options)
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(attach)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-    credentials = grpc.ssl_server_credentials([(key, certificate)], root_certificates=ca, require_client_auth=True)
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        now = keys()
+        return grpc.ssl_server_certificate_configuration([(now.key, now.certificate)], root_certificates=now.ca)
+
+    credentials = grpc.dynamic_ssl_server_credentials(
+        configuration(), configuration, require_client_authentication=True
+    )
     return GrpcServer(server, credentials)

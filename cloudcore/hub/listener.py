@@ -227,10 +227,7 @@ class Listener:
 
         with tempfile.TemporaryDirectory(prefix="marram-") as private:
             path = os.path.join(private, "grpc.sock")
-            tls = self._tls
-            server = grpc_pipe.build(
-                ca=tls.ca, certificate=tls.certificate, key=tls.key, frame_limit=self._limits.frame, serve=serve
-            )
+            server = grpc_pipe.build(lambda: self._tls, frame_limit=self._limits.frame, serve=serve)
             server.listen(f"unix:{path}")
             await server.start()
             try:

@@ -66,9 +66,8 @@ async def grpc(authority: Authority) -> AsyncIterator[Ends]:
         made.put_nowait(pipe)
         await pipe._closed.wait()
 
-    built = cloud_grpc.build(
-        ca=authority.pem, certificate=server.certificate, key=server.key, frame_limit=LIMIT, serve=serve
-    )
+    keys = TlsFiles(authority.pem, server.certificate, server.key)
+    built = cloud_grpc.build(lambda: keys, frame_limit=LIMIT, serve=serve)
     port = built.listen("127.0.0.1:0")
     await built.start()
     try:
