@@ -52,6 +52,9 @@ class Api:
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
 
+    def close(self) -> None:
+        self._calls.close()
+
     def call(self, method: str, path: str, body: object = None, media: str = "application/json") -> Object:
         """The decoded answer. Raises ApiFailed, and OSError if the server is not there."""
         data = None if body is None else json.dumps(body)
