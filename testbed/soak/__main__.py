@@ -30,13 +30,13 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="mrms."))
     with Registry(images.catalog()) as registry:
         summary = run(directory, registry, rounds=arguments.rounds, seed=arguments.seed, plant=arguments.plant)
-        keep = _report(summary, directory, arguments.seed)
+        keep = _report(summary, directory, arguments.seed, arguments.plant)
     if not keep:
         shutil.rmtree(directory, ignore_errors=True)
     return 1 if summary.failed else 0
 
 
-def _report(summary: Summary, directory: Path, seed: int) -> bool:
+def _report(summary: Summary, directory: Path, seed: int, plant: str) -> bool:
     """Print what came of it; whether the logs are worth keeping."""
     print()
     for fault, count in sorted(summary.faults.items()):
@@ -47,7 +47,8 @@ def _report(summary: Summary, directory: Path, seed: int) -> bool:
         print(f"\nround {result.number} ({', '.join(result.faults)}):")
         for complaint in result.complaints:
             print(f"  {complaint}")
-        print(f"logs: {directory}\nagain: python -m testbed.soak --rounds {result.number} --seed {seed}")
+        planted = f" --plant {plant}" if plant else ""
+        print(f"logs: {directory}\nagain: python -m testbed.soak --rounds {result.number} --seed {seed}{planted}")
     return bool(summary.failed)
 
 
