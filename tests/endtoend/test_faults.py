@@ -1,5 +1,6 @@
 """Links cut, stalled and slow, daemons killed at random: afterwards desired = actual, and nothing was restarted."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from testbed.process import wait_for
 from testbed.registry import Registry
 from testbed.rig import NODE, SILENCE, Rig
 from testbed.rig import rig as make_rig
+from testbed.soak.chaos import FAULTS
 from testbed.soak.rounds import Soak
 from tests.endtoend.site import Json, Site, condition, config_map, container, pod, running, state
 
@@ -22,10 +24,10 @@ _MAPS = "/api/v1/namespaces/default/configmaps"
 
 def _write_maps(rig: Rig, text: str, numbers: range, *, create: bool = False) -> None:
     """Past kubectl, which takes its time for so many."""
-    api = Api(rig.cloud.kubeconfig)
-    for number in numbers:
-        body = config_map(f"many-{number}", text=f"{text} {number} " + "x" * 200)
-        api.call("POST" if create else "PUT", _MAPS if create else f"{_MAPS}/many-{number}", body)
+    with contextlib.closing(Api(rig.cloud.kubeconfig)) as api:
+        for number in numbers:
+            body = config_map(f"many-{number}", text=f"{text} {number} " + "x" * 200)
+            api.call("POST" if create else "PUT", _MAPS if create else f"{_MAPS}/many-{number}", body)
 
 
 def _reader() -> Json:
@@ -113,13 +115,13 @@ def test_whatever_is_killed_at_random_all_is_right_afterwards(
 ) -> None:
     directory = session_dir / "soak"
     with make_rig(directory, registry) as broken:
-        soak = Soak(broken, directory / "marks", seed=3)
+        soak = Soak(broken, directory / "marks", seed=18)  # three rounds of it have every fault
         soak.begin()
         seen = set()
-        for number in range(1, 6):
+        for number in range(1, 4):
             result = soak.round(number)
             assert not result.complaints, result
             seen |= set(result.faults)
-        assert len(seen) >= 5
+        assert seen == FAULTS.keys()
         # And what is wrong would have been seen.
-        assert any("kubectl shows" in complaint for complaint in soak.round(6, plant="status").complaints)
+        assert any("kubectl shows" in complaint for complaint in soak.round(4, plant="status").complaints)
