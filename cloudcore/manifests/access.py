@@ -25,13 +25,13 @@ _OBSERVED: Final = [
 
 CLUSTER_RULES: Final = [
     _rule(_OBSERVED, ["get", "list", "watch"]),
-    _rule(["nodes"], ["create", "patch"]),
+    _rule(["nodes"], ["create"]),
     _rule(["nodes/status", "pods/status"], ["patch"]),
     _rule(["pods"], ["delete"]),
     _rule(["events"], ["create", "patch"]),
     _rule(["serviceaccounts/token"], ["create"]),
 ]
-OWN_RULES: Final = [_rule(["secrets", "configmaps"], ["create", "patch", "delete"])]
+OWN_RULES: Final = [_rule(["secrets"], ["create", "patch", "delete"]), _rule(["configmaps"], ["create", "patch"])]
 LEASE_RULES: Final = [_rule(["leases"], ["get", "create", "patch"], "coordination.k8s.io")]
 
 
