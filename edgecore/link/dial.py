@@ -149,6 +149,7 @@ class Dialer:
                 intake.take(event)
             case InSync():
                 self._failures, self._said = 0, ""
+                intake.told_all()
                 log.info("in sync with the cloud")
             case ReportTaken():
                 await drain.taken(event)

@@ -29,10 +29,16 @@ class Intake:
     def __init__(self, store: ObjectStore, link: Link[EdgeSession], clock: Clock) -> None:
         self._store, self._link, self._clock = store, link, clock
         self._arrived: list[Arrival] = []
+        self._told_all = False
         self._wake = asyncio.Event()
 
     def take(self, event: Arrival) -> None:
         self._arrived.append(event)
+        self._wake.set()
+
+    def told_all(self) -> None:
+        """What was taken so far is everything: the store is whole once that is committed."""
+        self._told_all = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -41,15 +47,19 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             arrived, self._arrived = self._arrived, []
+            told_all, self._told_all = self._told_all, False
             for batch in _batches(arrived):
                 await self._commit(batch)
                 for event in batch:
                     self._link.session.acknowledge(event.delivery)
                 self._link.kick()
+            if told_all:
+                await self._store.mark_whole()
 
     async def _commit(self, batch: list[Arrival]) -> None:
         wanted = [event.object for event in batch if isinstance(event, ObjectWanted)]
         gone = [(event.key, event.uid) for event in batch if isinstance(event, ObjectGone)]
+        said = False
         while True:
             try:
                 # "" stands for whatever is here under this name.
@@ -58,7 +68,9 @@ class Intake:
                 return
             except StoreFull as full:
                 # Unacknowledged, it fills the cloud's window and waits there; the node's conditions tell people.
-                log.warning("cannot store what the cloud sent, will try again: %s", full)
+                if not said:
+                    log.warning("cannot store what the cloud sent, will try again: %s", full)
+                said = True
                 await self._clock.sleep(_RETRY)
 
 

@@ -1,7 +1,7 @@
 """When to look at which pod: changes of objects and of the runtime, timers, and what others left behind.
 
 Owns: the workers and the index from config maps and secrets to the pods that use them. Nothing is collected as an
-orphan before the store has been read; a record that cannot be read keeps its pod.
+orphan before the store is known to be whole; a record that cannot be read keeps its pod.
 """
 
 import asyncio
@@ -65,6 +65,10 @@ class PodManager:
         self._users: dict[ObjectKey, set[ObjectKey]] = {}
         """Pods by the config map or secret they use."""
         self._reachable = True
+        self._stuck: set[ObjectKey] = set()
+        """Pods of which the log has said that there is no going on with them now."""
+        self._whole = False
+        """Whether what the store does not have is not wanted."""
         self._swept = False
         self._volumes = Volumes(settings.directories, mounter or LinuxMounter())
 
@@ -79,6 +83,7 @@ class PodManager:
             group.create_task(recorder.run(), name="pod events")
             group.create_task(self._follow_objects(), name="pods by object")
             group.create_task(self._follow_runtime(), name="pods by runtime")
+            group.create_task(self._wait_whole(), name="pods nobody wants")
             ready()
             try:
                 await asyncio.Event().wait()
@@ -136,6 +141,11 @@ class PodManager:
             else:
                 await self._mark_all()
 
+    async def _wait_whole(self) -> None:
+        await self._objects.wait_whole()
+        self._whole = True
+        await self._mark_all()
+
     def _mark_uid(self, uid: str) -> None:
         for key, uids in self._uids.items():
             if uid in uids:
@@ -156,14 +166,14 @@ class PodManager:
 
     async def _sweep(self) -> None:
         """Once: what pods left on disk that neither the store nor the runtime knows any more."""
-        if self._swept or self._objects.unreadable:
+        if self._swept or not self._whole or self._objects.unreadable:
             return
         self._swept = True
         known = set().union(*self._uids.values()) | {pod.uid for pod in await self._objects.list(Kind.POD)}
-        for uid in self._volumes.uids() - known:
-            self._volumes.remove(uid)
         for uid in (await self._records.all()).keys() - known:
             await self._records.forget(uid)
+        for uid in self._volumes.uids() - known:
+            self._volumes.remove(uid)
 
     async def _handle(self, key: ObjectKey) -> float | None:
         try:
@@ -172,8 +182,11 @@ class PodManager:
             self._note(error)
             return _RETRY
         except (RuntimeFault, StoreFull, OSError) as error:
-            log.warning("cannot go on with pod %s/%s now: %s", key.namespace, key.name, clean(error))
+            if key not in self._stuck:
+                self._stuck.add(key)
+                log.warning("cannot go on with pod %s/%s, will try again: %s", key.namespace, key.name, clean(error))
             return _RETRY
+        self._stuck.discard(key)
         self._note(None)
         return later
 
@@ -188,7 +201,7 @@ class PodManager:
 
     async def _work(self, key: ObjectKey) -> float | None:
         wanted = await self._objects.get(key)
-        if wanted is None and key in self._objects.unreadable:
+        if wanted is None and (key in self._objects.unreadable or not self._whole):
             return None
         uids = self._uids.setdefault(key, set())
         for uid in sorted(uids - ({wanted.uid} if wanted else set())):

@@ -282,7 +282,7 @@ class CriRuntime:
                 await self.remove_sandbox(left.id)
             except RuntimeFault as error:
                 # Without a network plugin it cannot even be removed. It is seen in the pod's view.
-                _log.warning("a failed sandbox stays behind: %s", error)
+                _log.debug("a failed sandbox stays behind: %s", error)
 
 
 def _make_directory(path: str, doing: str) -> None:

@@ -144,6 +144,7 @@ def _start_over(path: Path, complaint: str) -> None:
         damaged.execute("PRAGMA writable_schema = ON")  # reads on although the header disagrees with the file's size
         _settle(fresh, path)
         copied = salvage.copy_readable(damaged, fresh)
+        fresh.execute("DELETE FROM counters WHERE name = 'whole'")  # see ObjectStore.wait_whole
     log.error(
         "the node's store was damaged (%s); %d records were salvaged into a new file, the damaged one is %s;"
         " what is missing comes again from the cloud",

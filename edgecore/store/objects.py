@@ -3,12 +3,15 @@
 Before it: `edgecore.link.intake` writes. After it: the features follow ``changed``.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 from edgecore.store import seal
 from edgecore.store.changes import Changes
 from edgecore.store.database import Database, Row, Statement
+from edgecore.store.errors import StoreFull
 from edgelink.objects import DesiredObject, Identity, ObjectKey, Uid, Version
 
 Objects = list[DesiredObject]
@@ -23,6 +26,8 @@ _PUT: Final = (
 _FORGET: Final = "DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ? AND uid = ?"
 _KEYS: Final = "SELECT kind, namespace, name FROM objects"
 _READ: Final = f"SELECT kind, namespace, name, uid, version, body, seal IS {_SEAL} FROM objects"
+_WHOLE: Final = "SELECT 1 FROM counters WHERE name = 'whole'"
+_MARK_WHOLE: Final = "INSERT OR IGNORE INTO counters (name, value) VALUES ('whole', 1)"
 _INVENTORY: Final = f"SELECT kind, namespace, name, uid, version, seal IS {_SEAL} FROM objects"
 
 
@@ -33,6 +38,7 @@ class ObjectStore:
         self._database = database
         self._changes: Changes[ObjectKey] = Changes()
         self._unreadable: set[ObjectKey] = set()
+        self._whole = asyncio.Event()
 
     async def apply(self, wanted: Sequence[DesiredObject], gone: Sequence[tuple[ObjectKey, Uid]] = ()) -> None:
         """Store *wanted* and forget *gone* in one transaction, then announce them. Raises StoreFull.
@@ -85,6 +91,20 @@ class ObjectStore:
     def unreadable(self) -> frozenset[ObjectKey]:
         """Keys found damaged so far. They are wanted here, only nobody can say what they were: do not clean up."""
         return frozenset(self._unreadable)
+
+    async def mark_whole(self) -> None:
+        """The cloud has told all: from now on, and after every start, what is not here is not wanted."""
+        if not self._whole.is_set():
+            self._whole.set()
+            if not await self._database.fetch(_WHOLE):
+                with contextlib.suppress(StoreFull):  # then the next session says it again
+                    await self._database.write((_MARK_WHOLE, [()]))
+
+    async def wait_whole(self) -> None:
+        """Until that is so. A file that is new, or was salvaged, misses objects that are wanted all the same."""
+        if await self._database.fetch(_WHOLE):
+            self._whole.set()
+        await self._whole.wait()
 
     async def changed(self, kinds: Iterable[str] | None = None) -> AsyncIterator[ObjectKey]:
         """Keys of *kinds* (None: all) whose object may have changed or gone: first all present, then as committed."""

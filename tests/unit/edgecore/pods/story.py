@@ -98,8 +98,10 @@ class Node:
         return Directories(self.root / "data", self.root / "run", self.root / "logs", self.root / "seccomp")
 
     @contextlib.asynccontextmanager
-    async def boot(self) -> AsyncIterator[None]:
-        """Run the pods feature."""
+    async def boot(self, *, whole: bool = True) -> AsyncIterator[None]:
+        """Run the pods feature; *whole*: the cloud has told all before."""
+        if whole:
+            await self.objects.mark_whole()
         (self.root / "resolv.conf").write_text("nameserver 192.0.2.53\n")
         host = PodHost(
             node="edge-1",

@@ -4,12 +4,14 @@ import asyncio
 import dataclasses
 import datetime
 import json
+from pathlib import Path
 
 import pytest
 
 from edgecore.pods import times
 from edgecore.runtime.contract import PodRef, SandboxSpec, State
 from edgecore.runtime.errors import PullFailed, RuntimeBusy, RuntimeFault
+from edgecore.store.database import Database
 from edgecore.store.errors import StoreFull
 from edgelink.objects import Action, Uid
 from tests.fakes.runtime import Program
@@ -166,6 +168,25 @@ async def test_orphans_go_and_foreign_sandboxes_stay(node: Node) -> None:
         await node.wait(lambda: node.runtime.calls["remove_sandbox"])
     assert (await node.runtime.view("uid-boiler")).sandboxes == ()
     assert [s.id for s in (await node.runtime.view("uid-foreign")).sandboxes] == [theirs]
+
+
+async def test_a_pod_that_a_lost_store_does_not_know_runs_until_the_cloud_has_told_all(
+    node: Node, tmp_path: Path
+) -> None:
+    async with node.boot():
+        await node.want(pod())
+        await node.wait_status("boiler", running)
+    async with Database.open(tmp_path / "new" / "edgecore.db") as database:
+        after = Node(node.root, node.runtime, database, node.clock, node.cloud, node.mounts)
+        async with after.boot(whole=False):
+            await after.want(pod("pump"))
+            await after.wait_status("pump", running)
+            assert not node.runtime.calls["stop_container"]
+            assert (await node.runtime.view("uid-boiler")).sandboxes
+            assert node.directories.pod("uid-boiler").volatile.exists()
+            await after.objects.mark_whole()
+            await after.wait_sandboxes("uid-boiler", 0)
+        assert len((await node.runtime.view("uid-pump")).sandboxes) == 1
 
 
 def sandbox_of(ref: PodRef) -> SandboxSpec:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC240 - small local files, and nothing else runs in these loops
 
+import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -127,3 +128,23 @@ def test_each_failure_means_what_the_caller_can_do(code: int, meaning: type[Exce
     error = sqlite3.OperationalError("no")
     error.sqlite_errorcode = code
     assert type(translated(error, "write")) is meaning
+
+
+async def whole(path: Path) -> bool:
+    """Whether a store opened now says that it has everything."""
+    async with Database.open(path) as database:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await ObjectStore(database).wait_whole()
+                return True
+    return False
+
+
+async def test_only_the_cloud_makes_a_new_or_salvaged_store_whole(path: Path) -> None:
+    assert not await whole(path)
+    async with Database.open(path) as database:
+        await ObjectStore(database).mark_whole()
+    assert await whole(path)
+    spoil(path, page_of(path, b"\x64" * 1500))
+    assert not await whole(path)
+    assert not await whole(path)
