@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cloudcore.hub.roster import Roster
 from cloudcore.kube.contract import Patch
 from cloudcore.kube.errors import Conflict, Unreachable
 from cloudcore.kube.kinds import LEASES
@@ -11,6 +12,7 @@ from cloudcore.upstream import leases
 from edgelink.events import Ended
 from edgelink.objects import Kind, ObjectKey
 from tests.fakes.certificates import Authority
+from tests.fakes.clock import FakeClock
 from tests.fakes.kube import FakeKube
 from tests.unit.cloudcore.cell import Cell, running, until
 
@@ -152,3 +154,14 @@ async def test_a_replica_that_was_quicker_is_overtaken_by_the_next_attempt(cell:
     cell.kube.fail("patch", "leases", Conflict("somebody was quicker"))
     async with running(cell), cell.node(NODE):
         await until(lambda: annotations(cell)["marram.io/epoch"] == "8")
+
+
+async def test_one_claim_begins_at_once_and_many_take_turns() -> None:
+    clock = FakeClock()
+    service = leases.Leases(Roster(), FakeKube(), clock, replica="cloud-a")
+    turns = [service._turn() for _ in range(1001)]
+    assert turns[0] == 0.0
+    assert turns == sorted(turns)
+    assert turns[-1] == pytest.approx(1000 / leases._CLAIMS)
+    await clock.advance(60.0)
+    assert service._turn() == 0.0
