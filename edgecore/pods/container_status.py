@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from edgecore.pods import times
 from edgecore.pods.known import Waiting
-from edgecore.pods.spec import ContainerView, PodSpec
+from edgecore.pods.restarts import may_restart
+from edgecore.pods.spec import ContainerView, PodSpec, RestartPolicy
 from edgecore.runtime.contract import Container, PodView, State
 
 Json = dict[str, Any]
@@ -38,9 +39,21 @@ def container_statuses(
 ) -> list[Json]:
     """One status for each of *views*, in the order of the spec."""
     default = Waiting("PodInitializing" if pod.init_containers else "ContainerCreating")
-    return [
+    found = [
         _status(view, last.get(view.name), seen, waiting.get(view.name), default, before, init=init) for view in views
     ]
+    return [_lasting(pod.restart_policy, before.of(status["name"]), status) for status in found]
+
+
+def _lasting(policy: RestartPolicy, old: Json, new: Json) -> Json:
+    """*new*, unless that takes back an end that is for good, which the API server refuses.
+
+    An init container does run again after a boot, or in a new sandbox; until it ends it is told as it was.
+    """
+    ended = old.get("state", {}).get("terminated")
+    if ended is None or "terminated" in new["state"] or may_restart(policy, ended["exitCode"]):
+        return new
+    return old
 
 
 def unstarted(name: str, image: str, why: Waiting) -> Json:

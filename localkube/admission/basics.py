@@ -139,6 +139,11 @@ def check_node(node: Json, old: Json | None) -> list[Cause]:
         if (taint.get("key"), effect) in seen:
             causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {json.dumps(taint)}", at))
         seen.add((taint.get("key"), effect))
+    addresses: list[Json] = (node.get("status") or {}).get("addresses") or []
+    for index, address in enumerate(addresses):
+        if address in addresses[:index]:
+            message = f"Duplicate value: {json.dumps(address)}"
+            causes.append(Cause("FieldValueDuplicate", message, f"status.addresses[{index}]"))
     provider = (old or {}).get("spec", {}).get("providerID")
     if provider and node["spec"].get("providerID") != provider:
         causes.append(_forbidden("spec.providerID", "node updates may only change labels, taints, or capacity"))
@@ -191,6 +196,8 @@ def check_lease(lease: Json, old: Json | None) -> list[Cause]:
     spec = lease.get("spec") or {}
     causes = []
     duration, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    if spec.get("holderIdentity") == "":
+        causes.append(_invalid("spec.holderIdentity", "", "must not be empty"))
     if duration is not None and duration <= 0:
         causes.append(_invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"))
     if transitions is not None and transitions < 0:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from localkube.admission.names import label_problem, subdomain_problem
+from localkube.admission.pod_status import check_status
 from localkube.admission.quantity import parse
 from localkube.errors import Cause
 from localkube.values import Json, Value
@@ -26,7 +27,7 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 def check(pod: Json, old: Json | None) -> list[Cause]:
     """Complaints about a new pod, or about the change of one."""
     if old is not None:
-        return [*check_spec(pod["spec"], "spec"), *_changes(pod["spec"], old["spec"])]
+        return [*check_spec(pod["spec"], "spec"), *_changes(pod["spec"], old["spec"]), *check_status(pod, old)]
     return check_spec(pod["spec"], "spec")
 
 

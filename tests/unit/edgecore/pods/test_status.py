@@ -303,3 +303,17 @@ def test_a_node_without_a_route_keeps_its_last_address_and_never_says_an_empty_o
     known = status(spec(), view(box()))
     later = pod_status(spec(), view(box()), Known(started=WALL), nowhere, known, now)
     assert (later["hostIP"], later["hostIPs"]) == (known["hostIP"], known["hostIPs"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "stays"),
+    [("Always", 0, False), ("OnFailure", 0, True), ("OnFailure", 1, False), ("Never", 0, True), ("Never", 1, True)],
+)
+def test_an_end_that_is_for_good_is_not_taken_back(policy: str, code: int, stays: bool) -> None:
+    wanted = spec(restartPolicy=policy, initContainers=[container("first")])
+    before = status(wanted, view(dead("first", code=code)))
+    again = status(wanted, view(box("first", attempt=1)), before=before)
+    [first] = again["initContainerStatuses"]
+    assert ("terminated" in first["state"]) is stays
+    ended = status(wanted, view(dead("first", attempt=1, code=2)), before=again)
+    assert ended["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 2
