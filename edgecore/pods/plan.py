@@ -221,7 +221,13 @@ def _new_sandbox(seen: PodView, known: Known, now: Moment) -> Plan:
     if known.sandbox_hold is not None and known.sandbox_hold.until > now.mono:
         return Plan(wake=known.sandbox_hold.until - now.mono)
     attempt = max((sandbox.attempt for sandbox in seen.sandboxes), default=-1) + 1
-    return Plan((MakeSandbox(attempt),))
+    # While one of these cannot even be removed, for want of a network say, another one would only join it.
+    return Plan((*(RemoveSandbox(sandbox_id) for sandbox_id in sorted(_empty(seen))), MakeSandbox(attempt)))
+
+
+def _empty(seen: PodView) -> set[str]:
+    """Dead sandboxes that no container was made in, or is left in."""
+    return {sandbox.id for sandbox in seen.sandboxes if not sandbox.ready} - {c.sandbox_id for c in seen.containers}
 
 
 def _in_turn(pod: PodSpec, seen: PodView, sandbox: Sandbox) -> Sequence[ContainerView]:
@@ -285,7 +291,7 @@ def _start(view: ContainerView, start: Start, known: Known, now: Moment) -> Plan
 def _surplus(pod: PodSpec, seen: PodView, sandbox: Sandbox, last: Mapping[str, Container]) -> tuple[Action, ...]:
     """Old sandboxes that every container has left, and dead containers but the newest of each name."""
     moved = all(view.name in last and last[view.name].sandbox_id == sandbox.id for view in pod.containers)
-    old = {other.id for other in seen.sandboxes[1:] if not other.ready} if moved else set()
+    old = {other.id for other in seen.sandboxes[1:] if not other.ready} if moved else _empty(seen)
     dead: set[str] = set()
     steps: list[Action] = []
     for container in sorted(seen.containers, key=lambda c: (c.attempt, c.created_at), reverse=True):

@@ -80,6 +80,14 @@ def plan(wanted: PodSpec, seen: PodView, known: Known = NOTHING) -> Plan:
 # ---- coming up
 
 
+def test_failed_sandboxes_do_not_pile_up() -> None:
+    failed = (sandbox(1, ready=False), sandbox(0, ready=False))
+    steps = (RemoveSandbox("s0"), RemoveSandbox("s1"), MakeSandbox(2))
+    assert plan(spec(), view(sandboxes=failed)).steps == steps
+    held = Known(holds={"main": Hold(Waiting("ImagePullBackOff"), NOW.mono + 5)})
+    assert plan(spec(), view(sandboxes=(sandbox(2), *failed)), held).cleanup == steps[:2]
+
+
 def test_first_a_sandbox_then_every_container() -> None:
     wanted = spec(containers=[container("a"), container("b")])
     assert plan(wanted, PodView()).steps == (MakeSandbox(0),)
