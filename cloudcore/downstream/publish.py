@@ -13,7 +13,7 @@ from cloudcore.downstream.desired import Desired, Move, Want
 from cloudcore.downstream.observe import Observer
 from cloudcore.hub.roster import Attached, Attachment, Roster
 from cloudcore.kube.contract import KubeClient, Patch
-from cloudcore.kube.errors import KubeError
+from cloudcore.kube.errors import KubeError, NotFound
 from cloudcore.kube.kinds import PODS
 from edgelink.aio.clock import Clock, rfc3339
 from edgelink.aio.logs import bind, clean
@@ -23,8 +23,8 @@ from edgelink.objects import Kind, NodeName, ObjectKey
 
 log = logging.getLogger(__name__)
 
-UNDELIVERABLE: Final = "marram.io/Delivered"
-"""Type of the pod condition that says why a pod cannot reach its node."""
+DELIVERED: Final = "marram.io/Delivered"
+"""Type of the pod condition that says whether a pod, or what it needs, can reach its node."""
 
 
 class Publisher:
@@ -36,6 +36,8 @@ class Publisher:
         self._observer, self._desired, self._roster = observer, desired, roster
         self._client, self._clock = client, clock
         self._news = roster.subscribe(Attached, InventoryArrived, DeliveryRefused)
+        self._told: dict[tuple[NodeName, ObjectKey], set[ObjectKey]] = {}
+        """Pods that carry the condition, by what cannot be delivered to whom."""
 
     async def run(self, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -74,6 +76,7 @@ class Publisher:
 
     async def _send(self, attachment: Attachment, moves: list[Move]) -> None:
         for move in moves:
+            key = move.object.key if isinstance(move, Want) else move.key
             try:
                 if not self._desired.current(move):
                     continue
@@ -82,24 +85,32 @@ class Publisher:
                 else:
                     attachment.session.gone(move.key, move.uid)
             except FrameTooBig as too_big:
-                key = move.object.key if isinstance(move, Want) else move.key
                 await self._refused(key, f"{too_big}; make it smaller", attachment.node)
+            else:
+                await self._delivered(key, attachment.node)
         attachment.link.kick()
 
     async def _refused(self, key: ObjectKey, reason: str, node: NodeName) -> None:
         """Say it where people look: a condition on the pod, or on every pod of the node that needs the object."""
         bind(log, node=node).error("cannot deliver %s: %s", clean(key), reason)
-        now = rfc3339(self._clock.utc())
-        for pod in [key] if key.kind == Kind.POD else self._desired.users(key, node):
-            condition = {
-                "type": UNDELIVERABLE,
-                "status": "False",
-                "reason": "NotDeliverable",
-                "message": f"{key.kind} {key.namespace}/{key.name}: {reason}"[:1024],
-                "lastTransitionTime": now,
-            }
-            body = json.dumps({"status": {"conditions": [condition]}}).encode()
-            try:
-                await self._client.patch(PODS, pod.namespace, pod.name, body, Patch.STRATEGIC, subresource="status")
-            except KubeError as error:
-                log.warning("cannot tell on pod %s that it is not delivered: %s", clean(pod), clean(error))
+        pods = {key} if key.kind == Kind.POD else set(self._desired.users(key, node))
+        self._told[node, key] = pods
+        for pod in pods:
+            message = f"{key.kind} {key.namespace}/{key.name}: {reason}"[:1024]
+            await self._tell(pod, {"status": "False", "reason": "NotDeliverable", "message": message})
+
+    async def _delivered(self, key: ObjectKey, node: NodeName) -> None:
+        """Take back what was said of *key*, on every pod that misses nothing else."""
+        for pod in self._told.pop((node, key), ()):
+            if not any(pod in pods for pods in self._told.values()):
+                await self._tell(pod, {"status": "True", "reason": "Delivered", "message": None})
+
+    async def _tell(self, pod: ObjectKey, what: dict[str, str | None]) -> None:
+        condition = {"type": DELIVERED, "lastTransitionTime": rfc3339(self._clock.utc()), **what}
+        body = json.dumps({"status": {"conditions": [condition]}}).encode()
+        try:
+            await self._client.patch(PODS, pod.namespace, pod.name, body, Patch.STRATEGIC, subresource="status")
+        except NotFound:
+            pass  # the pod went meanwhile
+        except KubeError as error:
+            log.warning("cannot tell on pod %s whether it is delivered: %s", clean(pod), clean(error))

@@ -267,6 +267,9 @@ async def test_an_oversized_object_is_a_condition_on_the_pods_that_need_it(test_
         assert (condition["type"], condition["status"]) == ("marram.io/Delivered", "False")
         assert condition["message"].startswith("configmaps plant/huge: configmaps/plant/huge has 7")
         assert condition["message"].endswith("; make it smaller")
+        cell.put(Kind.CONFIG_MAP, "huge", data={"x": "y"})
+        await until(lambda: config_map("huge") in node.have)
+        await until(lambda: cell.status(pod)["conditions"][0]["status"] == "True")
 
 
 async def test_what_a_node_refuses_is_a_condition_too(cell: Cell, caplog: pytest.LogCaptureFixture) -> None:
@@ -279,7 +282,7 @@ async def test_what_a_node_refuses_is_a_condition_too(cell: Cell, caplog: pytest
         assert cell.status(pod)["conditions"][0]["message"] == "pods plant/boiler: the node refused it: no room"
         cell.kube.fail("patch", "pods", Unreachable("no answer"))
         other = cell.pod("other", NODE)
-        await until(lambda: "cannot tell on pod pods/plant/other" in caplog.text)
+        await until(lambda: "cannot tell on pod pods/plant/other whether" in caplog.text)
         assert cell.status(other) == {}
 
 
