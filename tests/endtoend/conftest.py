@@ -12,6 +12,7 @@ from testbed.daemons import kubectl_or_why_not, one_node
 from testbed.registry import Registry
 from testbed.rig import Rig
 from testbed.rig import rig as make_rig
+from testbed.soak.inventory import look
 from tests.endtoend.site import Site
 
 
@@ -28,6 +29,8 @@ def site(session_dir: Path, containerd: ContainerdNode, registry: Registry, kube
         with one_node(Path(directory), containerd) as (cloud, edge):
             yield Site(cloud, edge, registry)
         edge.command("reset", "--force")
+        assert look(containerd.socket).sandboxes == ()
+        assert not list(edge.data.glob("*/*"))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """One place to stand for end-to-end tests: pods written briefly, applied together, waited for together."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -104,3 +105,14 @@ class Site:
         """The newest message of each reason told about a pod."""
         told = self.kubectl.get("events", f"--field-selector=involvedObject.name={name}")["items"]
         return {one["reason"]: one["message"] for one in told}
+
+    def container(self, name: str) -> str:
+        """Id and restarts of a pod's only container, as kubectl shows them."""
+        [status] = self.pods()[name]["status"]["containerStatuses"]
+        return f"{status['containerID']} restarts {status['restartCount']}"
+
+    def local_container(self, name: str) -> str:
+        """The same as the node tells it, offline too; "" while it does not run."""
+        body = json.loads(self.edge.command("get", "pod", name, "-o", "json"))
+        [status] = body["status"]["containerStatuses"]
+        return f"{status['containerID']} restarts {status['restartCount']}" if "running" in status["state"] else ""

@@ -93,7 +93,7 @@ def test_what_is_too_large_for_a_frame_is_told_on_the_pod(rig: Rig, ground: Site
     assert "configmaps default/big" in told["message"]
     assert "make it smaller" in told["message"]
     rig.kubectl("replace", "-f", "-", stdin=json.dumps(config_map("big", text="small")))
-    ground.when({"needy": running})
+    ground.when({"needy": lambda one: running(one) and condition(one, "marram.io/Delivered").get("status") != "False"})
 
 
 def test_a_node_stays_ready_and_its_lease_fresh_on_a_quiet_link(rig: Rig) -> None:
