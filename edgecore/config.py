@@ -30,7 +30,7 @@ class NodeSettings:
     """Name of the Node object. Empty: the host name in lower case."""
 
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Labels to put on the Node besides the usual ones."""
+    """Labels to put on the Node besides the usual ones; a node may give itself those under marram.io/ only."""
 
     data: Path = Path("/var/lib/marram")
     """Store, identity, pod volumes and logs. One edgecore per directory."""
@@ -273,6 +273,7 @@ _LONGEST_NAME: Final = 52
 """A common name ends at 64 characters (X.520), ``system:node:`` takes 12."""
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_QUALIFIED: Final = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 
 
 def valid_node_name(name: str) -> bool:
@@ -301,6 +302,12 @@ def _settle(settings: Settings) -> Settings:
         raise BadConfig(f"log.level must be DEBUG, INFO, WARNING or ERROR, not {settings.log.level!r}")
     if node.max_pods < 1 or node.reserved_cpu_millis < 0 or node.reserved_memory_mib < 0:
         raise BadConfig("node.max_pods must be positive, the node's reserves must not be negative")
+    for key, value in node.labels.items():
+        if not re.fullmatch(rf"marram\.io/{_QUALIFIED}", key) or not re.fullmatch(rf"({_QUALIFIED})?", value):
+            raise BadConfig(
+                f"node.labels: {key}={value} is not valid: write marram.io/NAME, and NAME and value with at most 63 of"
+                " letters, digits, '-', '_' and '.'; other labels are given with kubectl label node"
+            )
     return dataclasses.replace(
         settings,
         node=dataclasses.replace(node, name=name),

@@ -31,7 +31,7 @@ def test_an_absent_default_file_gives_the_defaults(monkeypatch: pytest.MonkeyPat
 
 
 def test_yaml_groups_are_read_and_flags_win(file: Path) -> None:
-    put(file, "node:\n  name: press-03\n  labels: {zone: hall}\nlink:\n  cloud: a:1\n  silence: 20\npods:\n")
+    put(file, "node:\n  name: press-03\n  labels: {marram.io/zone: hall}\nlink:\n  cloud: a:1\n  silence: 20\npods:\n")
     overrides = {
         "link.cloud": "cloud.example:10000",
         "log.json": "true",
@@ -40,7 +40,7 @@ def test_yaml_groups_are_read_and_flags_win(file: Path) -> None:
         "node.data": "/data",
     }
     settings = load(file, overrides)
-    assert (settings.node.labels, settings.link.silence) == ({"zone": "hall"}, 20.0)
+    assert (settings.node.labels, settings.link.silence) == ({"marram.io/zone": "hall"}, 20.0)
     assert (settings.link.cloud, settings.log.json, settings.health.port) == ("cloud.example:10000", True, 0)
     assert settings.pods.cluster_dns == ("10.96.0.10", "10.96.0.11")
     assert settings.identity == Path("/data/identity")
@@ -59,6 +59,8 @@ def test_yaml_groups_are_read_and_flags_win(file: Path) -> None:
         ("node: {max_pods: true}", "node.max_pods must be a whole number"),
         ("node: {max_pods: 0}", "max_pods must be positive"),
         ("node: {labels: {a: 1}}", "node.labels must be a mapping of texts"),
+        ("node: {labels: {zone: hall}}", "node.labels: zone=hall is not valid: write marram.io/NAME"),
+        ("node: {labels: {marram.io/zone: hall 3}}", "node.labels: marram.io/zone=hall 3 is not valid"),
         ("node: {name: Press_03}", "node name 'Press_03' is not valid"),
         ("pods: {cluster_dns: 10.0.0.1}", "pods.cluster_dns must be a list of texts"),
         ("link: {cloud: example.org}", "link.cloud must be HOST:PORT"),

@@ -18,7 +18,7 @@ async def test_a_machine_joins_and_its_configuration_is_written(
 ) -> None:
     said = await command(
         "join", "--cloud", cloud.address, "--token", cloud.authority.token, "--node-name", "press-04",
-        "--set", "node.labels=zone=hall", "--set", "node.max_pods=7",
+        "--set", "node.labels=marram.io/zone=hall", "--set", "node.max_pods=7",
     )  # fmt: skip
     assert said.code == 0, said
     assert "this machine is now node press-04" in said.out
@@ -26,7 +26,7 @@ async def test_a_machine_joins_and_its_configuration_is_written(
     assert said.out.count("OK") >= 5
     written = load(config_file)
     assert (written.link.cloud, written.node.name, written.node.max_pods) == (cloud.address, "press-04", 7)
-    assert written.node.labels == {"zone": "hall"}
+    assert written.node.labels == {"marram.io/zone": "hall"}
     assert written.node.data == settings.node.data
     assert (identity.load(settings.identity) or identity).node == "press-04"
 
