@@ -170,10 +170,9 @@ class PodManager:
             return
         self._swept = True
         known = set().union(*self._uids.values()) | {pod.uid for pod in await self._objects.list(Kind.POD)}
-        for uid in (await self._records.all()).keys() - known:
-            await self._records.forget(uid)
-        for uid in self._volumes.uids() - known:
-            self._volumes.remove(uid)
+        logs = {path.name.rpartition("_")[2] for path in self._settings.directories.logs.glob("*_*_*")}
+        for uid in (logs | self._volumes.uids() | (await self._records.all()).keys()) - known:
+            await self._worker.clean(uid)
 
     async def _handle(self, key: ObjectKey) -> float | None:
         try:

@@ -60,15 +60,17 @@ class Stopper:
                 (logs / dirs.log_path(container.name, container.attempt)).unlink(missing_ok=True)
                 directories.pod(uid).message(container.name, container.attempt).unlink(missing_ok=True)
 
-    async def clean(self, key: ObjectKey, uid: str) -> None:
-        """Remove everything of a pod but what the runtime has. Raises OSError, StoreFull."""
+    async def clean(self, uid: str) -> None:
+        """Remove everything of a pod but what the runtime has; may be repeated. Raises OSError, StoreFull."""
         tools = self._tools
         if not dirs.NAME.fullmatch(uid):
             return  # such a pod was never started, see parse
         tools.images.cancel(uid)
         tools.ports.release(uid)
         tools.volumes.remove(uid)
-        remove_tree(tools.settings.directories.pod_logs(key.namespace, key.name, uid))
         cgroups.remove(tools.settings.cgroup_root, tools.settings.cgroup_parent, uid)
         await tools.tokens.forget(uid)
         await tools.records.forget(uid)
+        # Last: by them a later edgecore finds what this one did not come to remove.
+        for logs in tools.settings.directories.logs.glob(f"*_{uid}"):
+            remove_tree(logs)

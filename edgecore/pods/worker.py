@@ -109,6 +109,10 @@ class PodWorker:
                 return True
         return False
 
+    async def clean(self, uid: str) -> None:
+        """Remove what a pod left on this node. Raises OSError, StoreFull."""
+        await self._stopper.clean(uid)
+
     # ---- a pod that is wanted
 
     async def run(self, wanted: DesiredObject) -> float | None:
@@ -199,7 +203,7 @@ class PodWorker:
             case RemoveContainer():
                 await self._stopper.remove_container(key, memory.uid, seen, step)
             case Clean():
-                await self._stopper.clean(key, memory.uid)
+                await self._stopper.clean(memory.uid)
                 memory.cleaned = True
         return True
 

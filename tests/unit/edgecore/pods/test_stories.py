@@ -455,12 +455,15 @@ async def test_a_pod_is_deleted_while_its_image_is_on_the_way(node: Node) -> Non
 async def test_what_an_earlier_edgecore_left_on_disk_goes(node: Node) -> None:
     left = node.directories.data / "pods" / "uid-ancient"
     (left / "empty-dir" / "v").mkdir(parents=True)
+    logs = node.directories.logs / "plant_ancient_uid-older" / "main"
+    logs.mkdir(parents=True)
     await node.records.put("uid-ancient", b"{}")
     await node.want(pod())
     async with node.boot():
         await node.wait_status("boiler", running)
-        await node.wait(lambda: not left.exists())
-        assert list(await node.records.all()) == ["uid-boiler"]
+        await node.wait(lambda: not left.exists() and not logs.parent.exists())
+        while list(await node.records.all()) != ["uid-boiler"]:
+            await asyncio.sleep(0.005)
 
 
 async def test_a_full_disk_does_not_stop_a_pod(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
