@@ -1,18 +1,23 @@
 """Which faults a round has, when, and how each is done. The plan follows from the dice alone."""
 
+import contextlib
 import dataclasses
 import random
 import time
 from collections.abc import Callable, Mapping
 
+import grpc
+
 from testbed.rig import SILENCE, Rig
+from testbed.soak.inventory import look
+from testbed.soak.world import World
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:
     """How something breaks and comes back, and the longest it may be away."""
 
-    begin: Callable[[Rig], None]
+    begin: Callable[[Rig, World], None]
     end: Callable[[Rig], None]
     longest: float
 
@@ -21,14 +26,43 @@ def _nothing(rig: Rig) -> None:
     """It comes back by itself."""
 
 
+def _kill_container(rig: Rig, world: World) -> None:
+    """End the process of a container, if there is one just now."""
+    name = world.victim()
+    with contextlib.suppress(grpc.RpcError, OSError):
+        real = look(rig.node.socket)
+        uids = {sandbox.uid for sandbox in real.sandboxes if sandbox.pod == name}
+        for container in (one for uid in uids for one in real.of(uid) if one.running):
+            rig.kill_container(container.id)
+
+
+def _cut_power(rig: Rig, world: World) -> None:
+    rig.power_cut()
+    world.unplugged()
+
+
+def _boot(rig: Rig) -> None:
+    rig.node.start()
+    rig.edge.launch()
+
+
 FAULTS: Mapping[str, Fault] = {
-    "kill-cloudcore": Fault(lambda rig: rig.cloud.kill(), lambda rig: rig.start_cloud(), 3.0),
-    "kill-edgecore": Fault(lambda rig: rig.edge.kill(), lambda rig: rig.edge.launch(), 3.0),
-    "kill-containerd": Fault(lambda rig: rig.node.kill(), lambda rig: rig.node.start(), 3.0),
-    "kill-localkube": Fault(lambda rig: rig.kill_localkube(), _nothing, 0.0),
-    "cut-link": Fault(lambda rig: rig.relay.cut(), lambda rig: rig.relay.mend(), 4.0),
-    "stall-link": Fault(lambda rig: rig.relay.stall(), lambda rig: rig.relay.mend(), 1.5 * SILENCE),
+    "kill-cloudcore": Fault(lambda rig, _: rig.cloud.kill(), lambda rig: rig.start_cloud(), 3.0),
+    "kill-edgecore": Fault(lambda rig, _: rig.edge.kill(), lambda rig: rig.edge.launch(), 3.0),
+    "kill-containerd": Fault(lambda rig, _: rig.node.kill(), lambda rig: rig.node.start(), 3.0),
+    "kill-localkube": Fault(lambda rig, _: rig.kill_localkube(), _nothing, 0.0),
+    "cut-link": Fault(lambda rig, _: rig.relay.cut(), lambda rig: rig.relay.mend(), 4.0),
+    "stall-link": Fault(lambda rig, _: rig.relay.stall(), lambda rig: rig.relay.mend(), 1.5 * SILENCE),
+    "kill-container": Fault(_kill_container, _nothing, 0.0),
+    "cut-power": Fault(_cut_power, _boot, 3.0),
 }
+_CONTAINED = (
+    ("cut-link", "stall-link"),
+    ("kill-localkube", "kill-cloudcore"),
+    ("kill-edgecore", "cut-power"),
+    ("kill-containerd", "cut-power"),
+)
+"""A fault that means nothing beside another one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,12 +75,9 @@ class Step:
 
 
 def plan(dice: random.Random) -> tuple[Step, ...]:
-    """Begin and end of one to three faults, by time. The two faults of the link exclude each other."""
+    """Begin and end of one to three faults, by time."""
     names = dice.sample(sorted(FAULTS), dice.choice((1, 1, 2, 3)))
-    if {"cut-link", "stall-link"} <= set(names):
-        names.remove("cut-link")
-    if {"kill-cloudcore", "kill-localkube"} <= set(names):
-        names.remove("kill-localkube")  # goes with its parent anyway
+    names = [name for name in names if not any((name, other) in _CONTAINED for other in names)]
     steps = []
     for name in names:
         begin = dice.uniform(0, 2)
@@ -57,10 +88,12 @@ def plan(dice: random.Random) -> tuple[Step, ...]:
     return tuple(sorted(steps, key=lambda step: (step.at, not step.begin)))
 
 
-def carry_out(rig: Rig, steps: tuple[Step, ...]) -> None:
+def carry_out(rig: Rig, world: World, steps: tuple[Step, ...]) -> None:
     """Do *steps* when their time has come, or as soon after as the one before allows."""
     began = time.monotonic()
     for step in steps:
         time.sleep(max(0.0, began + step.at - time.monotonic()))
-        fault = FAULTS[step.fault]
-        (fault.begin if step.begin else fault.end)(rig)
+        if step.begin:
+            FAULTS[step.fault].begin(rig, world)
+        else:
+            FAULTS[step.fault].end(rig)

@@ -18,6 +18,9 @@ from testbed.soak.world import Unheard, World, busy
 DEADLINE = 60.0
 """Seconds for everything to come right: the edge dials again after 30 at most."""
 
+_PLANTED = 6.0
+"""Seconds after which damage that was done on purpose counts as found: nothing mends it."""
+
 _REQUESTS = 6
 
 
@@ -68,7 +71,7 @@ class Soak:
             self._settle(DEADLINE)
             PLANTS[plant](self._rig, self.world, dice)
         # Whatever else is wrong now, a fault that could not be done or undone is worse.
-        complaints = trouble or self._settle(15.0 if plant else DEADLINE)
+        complaints = trouble or self._settle(_PLANTED if plant else DEADLINE)
         if not complaints:
             self._judge.settled()
         took = time.monotonic() - began - max(step.at for step in steps)
@@ -88,7 +91,7 @@ class Soak:
         asking = threading.Thread(target=ask, name="soak requests")
         asking.start()
         try:
-            chaos.carry_out(self._rig, steps)
+            chaos.carry_out(self._rig, self.world, steps)
         except (NotInTime, DaemonDied) as failed:
             wrong.append(str(failed))
         asking.join()

@@ -38,7 +38,9 @@ class Wanted:
     image: str = "demo:1"
     code: int = 0
     changes: int = 0
-    """How often its image was changed: each may restart the container."""
+    """How often its image was changed or its container was killed: each may restart the container."""
+    unplugged: bool = False
+    """Its node lost power: one that may run once may have been cut off."""
 
     @property
     def map(self) -> str:
@@ -75,8 +77,9 @@ class World:
         """A new pod; names are never used again, for whoever ran is found by name."""
         self._count += 1
         wanted = Wanted(f"{kind}-{self._count}", kind, code=code)
-        self._ask("apply", "-f", "-", stdin=_yaml(self._map(wanted.map, "1"), self._body(wanted)))
+        # Before it is asked for, like everything that allows a restart: it may run before we are told.
         self.pods[wanted.name], self.maps[wanted.map] = wanted, "1"
+        self._ask("apply", "-f", "-", stdin=_yaml(self._map(wanted.map, "1"), self._body(wanted)))
         return f"create {wanted.name}"
 
     def delete(self, name: str) -> str:
@@ -96,10 +99,22 @@ class World:
 
     def change_image(self, name: str) -> str:
         wanted = self.pods[name]
-        wanted.changes += 1  # before it is asked for: a request that is repeated may have been heard the first time
+        wanted.changes += 1
         wanted.image = "demo:2" if wanted.image == "demo:1" else "demo:1"
         self._ask("set", "image", f"pod/{name}", f"main={wanted.image}")
         return f"upgrade {name}"
+
+    def unplugged(self) -> None:
+        """The node has lost power: whatever ran may run again."""
+        for wanted in list(self.pods.values()):
+            wanted.changes, wanted.unplugged = wanted.changes + 1, True
+
+    def victim(self) -> str:
+        """The oldest pod whose container may be killed, "" if there is none; it may restart once more."""
+        found = [wanted for wanted in list(self.pods.values()) if wanted.kind != "once"]
+        if found:
+            found[0].changes += 1
+        return found[0].name if found else ""
 
     def runs(self, name: str) -> int:
         """How often a *once* pod ran."""
