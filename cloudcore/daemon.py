@@ -82,7 +82,7 @@ async def _core(settings: Settings, clock: Clock) -> None:
             observe=metrics.enrolment,
         )
         readiness = Readiness(roster, kube, clock)
-        observer = Observer(kube, desired, clock, pod_seen=readiness.saw)
+        observer = Observer(kube, desired, clock, seen=readiness.saw)
         applier = Applier(roster, kube, desired, clock, refused=metrics.refused)
         listener = Listener(
             Door(

@@ -31,8 +31,8 @@ EDGE: Final = "node-role.kubernetes.io/edge"
 NEEDED: Final = (Kind.CONFIG_MAP, Kind.SECRET, Kind.SERVICE_ACCOUNT, Kind.CLAIM, Kind.VOLUME)
 _BACKLOG: Final = 1024
 
-PodSeen = Callable[[NodeName, ObjectKey, Item | None], None]
-"""Told of each state of each pod of an edge node, status included; None when the pod is gone."""
+Seen = Callable[[NodeName, ObjectKey, Item | None], None]
+"""Told of each state of each edge node and its pods, status included; None when a pod is gone."""
 
 
 def _ignore(node: NodeName, key: ObjectKey, item: Item | None) -> None:
@@ -42,8 +42,8 @@ def _ignore(node: NodeName, key: ObjectKey, item: Item | None) -> None:
 class Observer:
     """One watch per kind. `moves` must be consumed, or the watches wait."""
 
-    def __init__(self, client: KubeClient, desired: Desired, clock: Clock, *, pod_seen: PodSeen = _ignore) -> None:
-        self._client, self._desired, self._clock, self._pod_seen = client, desired, clock, pod_seen
+    def __init__(self, client: KubeClient, desired: Desired, clock: Clock, *, seen: Seen = _ignore) -> None:
+        self._client, self._desired, self._clock, self._seen = client, desired, clock, seen
         self._nodes: dict[NodeName, asyncio.Event] = {}
         """The nodes whose pods are kept; set once all of them are known."""
         self._pods_begun = self._complete = False
@@ -136,14 +136,16 @@ class Observer:
             # A deleted Node takes nothing with it: its pods go when they are deleted themselves.
             with contextlib.suppress(placement.Unreadable):
                 if node := placement.bound_to(kind, event.item.raw):
-                    self._pod_seen(node, key, None)
+                    self._seen(node, key, None)
             await self._emit(self._desired.drop(key))
             if self._desired.is_placed(key):
                 self._absent.add(key)
 
     async def _present(self, kind: str, item: Item) -> None:
         if kind == Kind.NODE:
-            await self.know(NodeName(item.metadata.name))
+            node = NodeName(item.metadata.name)
+            await self.know(node)
+            self._seen(node, _key(kind, item), item)
             return
         moves = self._put(_key(kind, item), item)
         if moves and self._complete:
@@ -157,7 +159,7 @@ class Observer:
             if node in self._nodes if key.kind == Kind.POD else self._desired.is_placed(key):
                 obj = placement.visible(key, item.metadata.uid, item.raw)
                 if node:
-                    self._pod_seen(node, key, item)
+                    self._seen(node, key, item)
                 return self._desired.put(obj, placement.references(key, item.raw), node)
         except placement.Unreadable as cause:
             log.warning("cannot read %s, it is not delivered: %s", clean(key), clean(cause))

@@ -34,6 +34,8 @@ class Attachment:
     """notBefore of the certificate it was admitted with."""
     skew: float
     """The edge's clock minus ours, in seconds."""
+    conditions: bytes = b""
+    """What the node said last of its condition, as a patch of its Node; kept by those who write it."""
     following: bool = False
     """It has been compared with what it should have; from then on it is told of changes."""
 

@@ -85,6 +85,8 @@ class Applier:
         if self._roster.is_current(attachment):
             try:
                 refusal = await self._carry_out(attachment.node, report)
+                if report.key.kind == Kind.NODE and not refusal:
+                    attachment.conditions = patches.node_conditions(report)
             except (Retryable, Unauthorized) as error:
                 return self._later(subject, error)
             except Forbidden as error:

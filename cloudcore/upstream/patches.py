@@ -36,6 +36,12 @@ def node_status(report: Report) -> bytes:
     return _dump({"metadata": _node_metadata(report), "status": _status(report)})
 
 
+def node_conditions(report: Report) -> bytes:
+    """Of `node_status` only the conditions, to say them again; empty if there are none."""
+    found = _status(report).get("conditions")
+    return _dump({"status": {"conditions": found}}) if found else b""
+
+
 def node(report: Report) -> bytes:
     """The Node to create when there is none."""
     metadata = {"name": report.key.name, **_node_metadata(report)}

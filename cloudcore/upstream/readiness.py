@@ -1,9 +1,9 @@
-"""Takes back what was written of a pod because its node was silent.
+"""Takes back what was written of a node and its pods because the node was silent.
 
-The node lifecycle controller marks every pod of a node that it holds for lost as not ready, and leaves it to the node
-to take that back. A kubelet compares and writes again; an edge says a status once and never hears of it. So it is done
-here, for nodes that are attached: a pod whose containers are ready and that is not ready itself was marked by somebody
-else, as no edge says that.
+The node lifecycle controller sets the conditions of a node that it holds for lost to Unknown, marks its pods as not
+ready, and leaves it to the node to take that back. A kubelet compares and writes again; an edge says a status once and
+never hears of it. So it is done here, for nodes that are attached. Both marks are unmistakable: no edge says of itself
+that its readiness is unknown, nor of a pod that it is not ready while its containers are.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from typing import Any, Final
 
 import msgspec
 
-from cloudcore.hub.roster import Attached, Roster
+from cloudcore.hub.roster import Attached, Attachment, Roster
 from cloudcore.kube.contract import Item, KubeClient, Patch
 from cloudcore.kube.errors import Conflict, KubeError, NotFound, Retryable
-from cloudcore.kube.kinds import PODS
+from cloudcore.kube.kinds import NODES, PODS
 from edgelink.aio.clock import Clock, rfc3339
 from edgelink.aio.keyed import KeyedWorkers
 from edgelink.aio.logs import clean
-from edgelink.objects import NodeName, ObjectKey
+from edgelink.objects import Kind, NodeName, ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -43,33 +43,35 @@ class _Status(msgspec.Struct):
     conditions: list[_Condition] | None = None
 
 
-class _Pod(msgspec.Struct):
+class _Object(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
-_pod: Final = msgspec.json.Decoder(_Pod)
+_object: Final = msgspec.json.Decoder(_Object)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Seen:
-    """Which state of a pod was marked: only that one is mended."""
+    """Which state of an object was marked: only that one is mended."""
 
     uid: str
     resource_version: str
 
 
-def marked(raw: bytes) -> bool:
-    """Whether somebody else than its node has marked this pod as not ready."""
+def marked(kind: str, raw: bytes) -> bool:
+    """Whether somebody else than the node itself wrote that this node is lost, or this pod of it not ready."""
     try:
-        status = _pod.decode(raw).status
+        status = _object.decode(raw).status
     except msgspec.DecodeError:
         return False
     found = {condition.type: condition.status for condition in status.conditions or ()}
+    if kind == Kind.NODE:
+        return found.get("Ready") == "Unknown"
     return status.phase == "Running" and found.get("Ready") == "False" and found.get("ContainersReady") == "True"
 
 
 class Readiness:
-    """A service; `saw` is told of every state of every pod of an edge node. It starts before that begins."""
+    """A service; `saw` is told of every state of every edge node and its pods. It starts before that begins."""
 
     name = "readiness"
 
@@ -91,8 +93,8 @@ class Readiness:
                 self._workers.stop()
 
     def saw(self, node: NodeName, key: ObjectKey, item: Item | None) -> None:
-        """The pod *key* on *node* is now *item*; None: it is gone."""
-        if item is not None and item.metadata.deletion_timestamp is None and marked(item.raw):
+        """*key*, which is *node* or a pod on it, is now *item*; None: it is gone."""
+        if item is not None and item.metadata.deletion_timestamp is None and marked(key.kind, item.raw):
             self._marked[node][key] = _Seen(item.metadata.uid, item.metadata.resource_version)
             if self._workers and self._roster.get(node):
                 self._workers.mark_later((node, key), PAUSE)
@@ -106,20 +108,30 @@ class Readiness:
 
     async def _mend(self, subject: tuple[NodeName, ObjectKey]) -> float | None:
         node, key = subject
-        seen = self._marked.get(node, {}).get(key)
-        if seen is None or self._roster.get(node) is None:
+        seen, attachment = self._marked.get(node, {}).get(key), self._roster.get(node)
+        if seen is None or attachment is None:
             return None
-        condition = {"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(self._clock.utc())}
-        body: dict[str, Any] = {
-            "metadata": {"uid": seen.uid, "resourceVersion": seen.resource_version},
-            "status": {"conditions": [condition]},
-        }
-        raw = json.dumps(body).encode()
+        resource = NODES if key.kind == Kind.NODE else PODS
+        body = self._body(key, seen, attachment)
+        if not body:
+            return PAUSE  # it has not said yet how it is
         try:
-            await self._client.patch(PODS, key.namespace, key.name, raw, Patch.STRATEGIC, subresource="status")
+            await self._client.patch(resource, key.namespace, key.name, body, Patch.STRATEGIC, subresource="status")
         except (Conflict, NotFound):
             pass  # it has changed meanwhile; what it is now is on its way to `saw`
         except KubeError as error:
-            log.warning("cannot take back that pod %s is not ready, will try again: %s", clean(key), clean(error))
+            log.warning("cannot take back that %s is not ready, will try again: %s", clean(key), clean(error))
             return max(_RETRY, (isinstance(error, Retryable) and error.retry_after) or 0.0)
         return None
+
+    def _body(self, key: ObjectKey, seen: _Seen, attachment: Attachment) -> bytes:
+        body: dict[str, Any] = {}
+        if key.kind == Kind.NODE:
+            if not attachment.conditions:
+                return b""
+            body = json.loads(attachment.conditions)
+        else:
+            now = rfc3339(self._clock.utc())
+            body["status"] = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}]}
+        body["metadata"] = {"uid": seen.uid, "resourceVersion": seen.resource_version}
+        return json.dumps(body).encode()

@@ -58,6 +58,13 @@ def test_a_node_may_set_the_labels_that_are_its_own_business() -> None:
     assert json.loads(patches.node(said)) == made
 
 
+def test_a_nodes_conditions_can_be_said_again() -> None:
+    found = [{"type": "Ready", "status": "True"}]
+    said = report(NODE_KEY, {"status": {"conditions": found, "capacity": {"cpu": "4"}}})
+    assert json.loads(patches.node_conditions(said)) == {"status": {"conditions": found}}
+    assert patches.node_conditions(report(NODE_KEY, NODE_BODY)) == b""
+
+
 @pytest.mark.parametrize("metadata", [None, [], {}, {"labels": [], "annotations": "x"}])
 def test_strange_metadata_of_a_node_are_no_metadata(metadata: object) -> None:
     patch = json.loads(patches.node_status(report(NODE_KEY, {"metadata": metadata, "status": {}})))

@@ -37,7 +37,13 @@ def status(ready: str, containers: str, phase: str = "Running") -> Body:
     ],
 )
 def test_what_no_edge_says_was_said_by_somebody_else(found: object, expected: bool) -> None:
-    assert marked(json.dumps({"status": found}).encode()) is expected
+    assert marked(Kind.POD, json.dumps({"status": found}).encode()) is expected
+
+
+@pytest.mark.parametrize(("ready", "expected"), [("Unknown", True), ("False", False), ("True", False)])
+def test_no_node_says_of_itself_that_it_is_unknown(ready: str, expected: bool) -> None:
+    found = {"conditions": [{"type": "ClockSkew", "status": "Unknown"}, {"type": "Ready", "status": ready}]}
+    assert marked(Kind.NODE, json.dumps({"status": found}).encode()) is expected
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ async def back(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rea
     monkeypatch.setattr(readiness, "_RETRY", 0.01)
     mends = Readiness(cell.roster, cell.kube, cell.clock)
     cell.desired = Desired()
-    cell.observer = Observer(cell.kube, cell.desired, cell.clock, pod_seen=mends.saw)
+    cell.observer = Observer(cell.kube, cell.desired, cell.clock, seen=mends.saw)
     publisher = Publisher(cell.observer, cell.desired, cell.roster, cell.kube, cell.clock)
     cell.services = [mends, publisher]
     async with running(cell):
@@ -72,6 +78,7 @@ async def attach(roster: Roster) -> Attachment:
 
 class _Attached:
     node = NODE
+    conditions = b""
     following = True
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a session has
@@ -126,3 +133,16 @@ async def test_nothing_is_said_for_a_node_that_is_away(cell: Cell, back: Readine
     await known(cell, key)
     assert await back._mend((NODE, key)) is None
     assert ready(cell, key) == "False"
+
+
+async def test_a_node_that_is_attached_is_not_unknown(cell: Cell, back: Readiness) -> None:
+    """Its Lease was not renewed in time, say: the node is there and said how it is."""
+    attachment = await attach(cell.roster)
+    lost = {"conditions": [{"type": kind, "status": "Unknown"} for kind in ("Ready", "DiskPressure")]}
+    cell.put(Kind.NODE, NODE, metadata={"labels": {"node-role.kubernetes.io/edge": ""}}, status=lost)
+    key = ObjectKey(Kind.NODE, "", NODE)
+    await until(lambda: key in back._marked[NODE])
+    said = [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}]
+    attachment.conditions = json.dumps({"status": {"conditions": said}}).encode()
+    await until(lambda: cell.status(key)["conditions"] == said)
+    await until(lambda: not back._marked)
