@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,12 +28,19 @@ def main() -> int:
         print(why, file=sys.stderr)
         return 1
     print(f"seed {arguments.seed}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything that was started, as on Ctrl-C
     directory = Path(tempfile.mkdtemp(prefix="mrms."))
-    with Registry(images.catalog()) as registry:
-        summary = run(directory, registry, rounds=arguments.rounds, seed=arguments.seed, plant=arguments.plant)
-        keep = _report(summary, directory, arguments.seed, arguments.plant)
-    if not keep:
-        shutil.rmtree(directory, ignore_errors=True)
+    keep = False
+    try:
+        with Registry(images.catalog()) as registry:
+            summary = run(directory, registry, rounds=arguments.rounds, seed=arguments.seed, plant=arguments.plant)
+            keep = _report(summary, directory, arguments.seed, arguments.plant)
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is left running")
+        return 1
+    finally:
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
     return 1 if summary.failed else 0
 
 

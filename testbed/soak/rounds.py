@@ -88,7 +88,7 @@ class Soak:
             except Unheard as unheard:
                 wrong.append(f"a request was not taken: {unheard}")
 
-        asking = threading.Thread(target=ask, name="soak requests")
+        asking = threading.Thread(target=ask, name="soak requests", daemon=True)
         asking.start()
         try:
             chaos.carry_out(self._rig, self.world, steps)
