@@ -2,7 +2,10 @@
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 
 from edgecore import config
 from edgecore.cli import checks
@@ -43,13 +46,30 @@ def run(args: argparse.Namespace) -> int:
         raise Failed("this machine is not ready to join; nothing was changed, the token is not used up")
     # First what can fail here, then the token: it can be used only once.
     file = args.config or config.DEFAULT_FILE
-    config.write(file, _kept(args, chosen))
-    made = asyncio.run(
-        join.join(chosen.identity, cloud=chosen.link.cloud, token=token, node=chosen.node.name, proxy=chosen.link.proxy)
-    )
+    with _unless_it_fails(file):
+        config.write(file, _kept(args, chosen))
+        made = asyncio.run(
+            join.join(
+                chosen.identity, cloud=chosen.link.cloud, token=token, node=chosen.node.name, proxy=chosen.link.proxy
+            )
+        )
     say(f"this machine is now node {made.node}; its certificate is valid until {made.not_after:%Y-%m-%d}")
     say(f"configuration: {file}; start the node with 'systemctl enable --now edgecore' or 'edgecore run'")
     return 0
+
+
+@contextlib.contextmanager
+def _unless_it_fails(file: Path) -> Iterator[None]:
+    """*file* stays as it was if the block fails: the next try must not begin with this one's mistake."""
+    before = file.read_bytes() if file.exists() else None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_bytes(before)
+        raise
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -75,9 +75,13 @@ async def test_no_pod_network_is_a_failure_that_names_what_is_missing(
     assert "containernetworking-plugins" in said.out
 
 
-async def test_a_refusal_of_the_cloud_is_one_sentence(command: Command, cloud: Cloud, runtime: CriServer) -> None:
+async def test_a_refusal_of_the_cloud_is_one_sentence_and_changes_nothing(
+    command: Command, cloud: Cloud, runtime: CriServer, config_file: Path
+) -> None:
+    before = config_file.read_text()
     cloud.answers = ['{"error": "join token aaaaaaaaaa is used up: ask for a new one"}']
-    said = await command("join", "--cloud", cloud.address, "--token", cloud.authority.token)
+    said = await command("join", "--cloud", cloud.address, "--token", cloud.authority.token, "--node-name", "wrong")
+    assert config_file.read_text() == before
     assert said.code == 1
     assert said.err == "edgecore: the cloud refuses: join token aaaaaaaaaa is used up: ask for a new one\n"
 
