@@ -69,8 +69,8 @@ class Screen:
         began = time.monotonic()
         try:
             yield said.append
-        except BaseException:
-            print(f"  FAILED {what}", flush=True)
+        except BaseException as ended:
+            print(f"  {'-' if isinstance(ended, Stopped) else 'FAILED':<6} {what}", flush=True)
             raise
         print(f"  ok     {what:<58} {time.monotonic() - began:5.1f} s  {' '.join(said)}".rstrip(), flush=True)
 
