@@ -63,6 +63,8 @@ class Known:
     """Container id → monotonic."""
     attempts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Highest attempt reported so far, for when the runtime has forgotten."""
+    ips: tuple[str, ...] = ()
+    """Of the newest sandbox that had any: a stopped one has none, and its pod may not have been reported before."""
     removed: bool = False
     """The removal has been reported."""
     cleaned: bool = False

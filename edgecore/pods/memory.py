@@ -36,6 +36,7 @@ class PodMemory:
     """What the pod was made from when it was last looked at: spec, contents, tokens."""
     prepared: object = None
     """What the volumes were last prepared from."""
+    ips: tuple[str, ...] = ()
     removed: bool = False
     cleaned: bool = False
 
@@ -52,18 +53,21 @@ class PodMemory:
             stopping=self.stopping,
             first_seen_dead=self.first_seen_dead,
             attempts={entry["name"]: entry["restartCount"] for entry in entries if entry.get("containerID")},
+            ips=self.ips,
             removed=self.removed,
             cleaned=self.cleaned,
         )
 
     def saw(self, seen: PodView, now: float) -> None:
-        """Note what is dead, and forget what is no longer there."""
+        """Note what is dead and where the pod is reached, and forget what is no longer there."""
         dead = {c.id for c in seen.containers if c.state is State.EXITED}
         for container_id in dead:
             self.first_seen_dead.setdefault(container_id, now)
         for table in (self.first_seen_dead, self.messages):
             for container_id in table.keys() - dead:
                 del table[container_id]
+        if seen.sandboxes and seen.sandboxes[0].ips:
+            self.ips = seen.sandboxes[0].ips
         ids = {c.id for c in seen.containers}
         self.said = {entry for entry in self.said if not entry[0] or entry[0] in ids}
 

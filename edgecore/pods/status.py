@@ -61,7 +61,7 @@ def pod_status(
         "conditions": _conditions(pod, seen, phase, init, main, before, now),
         "qosClass": qos_class(pod),
         "containerStatuses": main,
-        **_addresses(pod, seen, around, before),
+        **_addresses(pod, seen, known.ips, around, before),
     }
     if pod.init_containers:
         status["initContainerStatuses"] = init
@@ -119,10 +119,10 @@ def _exit_code(status: Json) -> int:
     return int(ended["exitCode"])
 
 
-def _addresses(pod: PodSpec, seen: PodView, around: Surroundings, before: Json) -> Json:
+def _addresses(pod: PodSpec, seen: PodView, last: tuple[str, ...], around: Surroundings, before: Json) -> Json:
     """Host and pod addresses; a pod keeps its last ones while it has no sandbox, or its node no route."""
     host = _one_of_each_family(around.host_ips)
-    own = _one_of_each_family(seen.sandboxes[0].ips if seen.sandboxes else ())
+    own = _one_of_each_family((seen.sandboxes[0].ips if seen.sandboxes else ()) or last)
     if pod.host_network and seen.sandboxes:
         own = host
     found: Json = {}

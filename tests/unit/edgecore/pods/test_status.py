@@ -7,6 +7,7 @@ import pytest
 
 from edgecore.pods.known import Known, Moment, Outcome, Waiting
 from edgecore.pods.marks import SIZE
+from edgecore.pods.memory import PodMemory
 from edgecore.pods.parse import parse
 from edgecore.pods.spec import Deletion, PodSpec
 from edgecore.pods.status import Surroundings, pod_status
@@ -237,6 +238,15 @@ def test_transition_times_change_with_the_value_only() -> None:
 def test_a_pod_keeps_its_address_while_it_has_no_sandbox() -> None:
     before = status(spec(), view(box()))
     assert status(spec(), PodView(), before=before)["podIP"] == "10.0.0.7"
+
+
+def test_a_pod_that_was_over_before_its_first_report_has_an_address_all_the_same() -> None:
+    memory = PodMemory("u", outcome=Outcome("Succeeded"))
+    memory.saw(view(box()), 0.0)
+    stopped = view(dead(), ready=False, ips=())
+    memory.saw(stopped, 1.0)
+    found = status(spec(), stopped, memory.known())
+    assert (found["phase"], found["podIP"]) == ("Succeeded", "10.0.0.7")
 
 
 def test_a_pod_on_the_nodes_network_has_its_address() -> None:
