@@ -16,6 +16,7 @@ from cloudcore.kube.contract import KubeClient, Patch
 from cloudcore.kube.errors import KubeError, NotFound
 from cloudcore.kube.kinds import PODS
 from edgelink.aio.clock import Clock, rfc3339
+from edgelink.aio.keyed import KeyedWorkers
 from edgelink.aio.logs import bind, clean
 from edgelink.errors import FrameTooBig
 from edgelink.events import DeliveryRefused, InventoryArrived
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 DELIVERED: Final = "marram.io/Delivered"
 """Type of the pod condition that says whether a pod, or what it needs, can reach its node."""
+
+
+_RETRY: Final = 10.0
 
 
 class Publisher:
@@ -38,18 +42,25 @@ class Publisher:
         self._news = roster.subscribe(Attached, InventoryArrived, DeliveryRefused)
         self._told: dict[tuple[NodeName, ObjectKey], set[ObjectKey]] = {}
         """Pods that carry the condition, by what cannot be delivered to whom."""
+        self._news_of: dict[ObjectKey, dict[str, str | None]] = {}
+        """What is still to be written on which pod."""
 
     async def run(self, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as group:
+            # Beside the deliveries: a slow API server must not keep other nodes waiting.
+            self._tellers = KeyedWorkers(group, self._write, self._clock, name="tell pod", limit=4)
             group.create_task(self._deliver(), name="deliver moves")
             group.create_task(self._serve(group), name="serve attaching nodes")
-            await self._observer.run(ready)
+            try:
+                await self._observer.run(ready)
+            finally:
+                self._tellers.stop()
 
     async def _deliver(self) -> None:
         async for moves in self._observer.moves():
             for attachment in {m.node: a for m in moves if (a := self._roster.get(m.node))}.values():
                 if attachment.following:  # else the comparison will say it
-                    await self._send(attachment, [move for move in moves if move.node == attachment.node])
+                    self._send(attachment, [move for move in moves if move.node == attachment.node])
 
     async def _serve(self, group: asyncio.TaskGroup) -> None:
         async for attachment, news in self._news:
@@ -61,11 +72,11 @@ class Publisher:
                     attachment.following = True
                     moves = self._desired.diff(attachment.node, have)
                     bind(log, node=attachment.node).info("resynchronising: %d of %d objects", len(moves), len(have))
-                    await self._send(attachment, moves)
+                    self._send(attachment, moves)
                     attachment.session.synced()
                     attachment.link.kick()
                 case DeliveryRefused(key, reason):
-                    await self._refused(key, f"the node refused it: {clean(reason)}", attachment.node)
+                    self._refused(key, f"the node refused it: {clean(reason)}", attachment.node)
 
     async def _welcome(self, attachment: Attachment) -> None:
         await self._observer.know(attachment.node)
@@ -74,7 +85,7 @@ class Publisher:
             attachment.session.welcome(in_sync=attachment.following)
             attachment.link.kick()
 
-    async def _send(self, attachment: Attachment, moves: list[Move]) -> None:
+    def _send(self, attachment: Attachment, moves: list[Move]) -> None:
         for move in moves:
             key = move.object.key if isinstance(move, Want) else move.key
             try:
@@ -85,32 +96,41 @@ class Publisher:
                 else:
                     attachment.session.gone(move.key, move.uid)
             except FrameTooBig as too_big:
-                await self._refused(key, f"{too_big}; make it smaller", attachment.node)
+                self._refused(key, f"{too_big}; make it smaller", attachment.node)
             else:
-                await self._delivered(key, attachment.node)
+                self._delivered(key, attachment.node)
         attachment.link.kick()
 
-    async def _refused(self, key: ObjectKey, reason: str, node: NodeName) -> None:
+    def _refused(self, key: ObjectKey, reason: str, node: NodeName) -> None:
         """Say it where people look: a condition on the pod, or on every pod of the node that needs the object."""
         bind(log, node=node).error("cannot deliver %s: %s", clean(key), reason)
         pods = {key} if key.kind == Kind.POD else set(self._desired.users(key, node))
         self._told[node, key] = pods
         for pod in pods:
             message = f"{key.kind} {key.namespace}/{key.name}: {reason}"[:1024]
-            await self._tell(pod, {"status": "False", "reason": "NotDeliverable", "message": message})
+            self._tell(pod, {"status": "False", "reason": "NotDeliverable", "message": message})
 
-    async def _delivered(self, key: ObjectKey, node: NodeName) -> None:
+    def _delivered(self, key: ObjectKey, node: NodeName) -> None:
         """Take back what was said of *key*, on every pod that misses nothing else."""
         for pod in self._told.pop((node, key), ()):
             if not any(pod in pods for pods in self._told.values()):
-                await self._tell(pod, {"status": "True", "reason": "Delivered", "message": None})
+                self._tell(pod, {"status": "True", "reason": "Delivered", "message": None})
 
-    async def _tell(self, pod: ObjectKey, what: dict[str, str | None]) -> None:
-        condition = {"type": DELIVERED, "lastTransitionTime": rfc3339(self._clock.utc()), **what}
+    def _tell(self, pod: ObjectKey, what: dict[str, str | None]) -> None:
+        self._news_of[pod] = {"type": DELIVERED, "lastTransitionTime": rfc3339(self._clock.utc()), **what}
+        self._tellers.mark(pod)
+
+    async def _write(self, pod: ObjectKey) -> float | None:
+        condition = self._news_of.pop(pod, None)
+        if condition is None:
+            return None
         body = json.dumps({"status": {"conditions": [condition]}}).encode()
         try:
             await self._client.patch(PODS, pod.namespace, pod.name, body, Patch.STRATEGIC, subresource="status")
         except NotFound:
-            pass  # the pod went meanwhile
+            return None  # the pod went meanwhile
         except KubeError as error:
             log.warning("cannot tell on pod %s whether it is delivered: %s", clean(pod), clean(error))
+            self._news_of.setdefault(pod, condition)
+            return _RETRY
+        return None

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK: Final = 10.0
 REPORT: Final = 300.0
+_CALM: Final = 15.0
 _IMAGES: Final = 60.0
 """Listing images costs the runtime more than its status."""
 
@@ -79,6 +80,7 @@ class Heartbeat:
         self._images_at = self._reported_at = float("-inf")
         self._reported: dict[str, Any] = {}
         self._trouble = ""
+        self._last_trouble = ("", float("-inf"))
         self._look = asyncio.Event()
 
     @property
@@ -129,9 +131,17 @@ class Heartbeat:
             problem=problem,
             images=self._images,
             address=address_towards(self._cloud),
-            store_trouble=self._trouble,
+            store_trouble=self._lasting_trouble(),
             skew=self._tools.link.skew,
         )
+
+    def _lasting_trouble(self) -> str:
+        """On a full disk small writes still succeed now and then: trouble is over when a while has passed without."""
+        now = self._tools.clock.now()
+        if self._trouble:
+            self._last_trouble = (self._trouble, now)
+        said, at = self._last_trouble
+        return said if now - at < _CALM else ""
 
     async def _runtime_status(self) -> tuple[RuntimeStatus | None, str]:
         try:

@@ -142,3 +142,17 @@ async def test_a_new_session_brings_a_report_with_the_clocks_difference(node: No
         assert (node.link.attached, node.link.reason) == (False, "cut")
         node.link.opened(skew=100.0)
         assert await node.wait_reported() is not None
+
+
+async def test_a_full_disk_does_not_flap(node: Node) -> None:
+    """Small writes that still fit clear the trouble for a moment; people must not see it come and go."""
+    node.database._note("the disk is full")
+    await node.beat.look()
+    assert condition(await node.reported(), "StoreWritable")[0] == "False"
+    node.database._note("")
+    await node.clock.advance(heartbeat.LOOK)
+    await node.beat.look()
+    assert await node.reported() is None
+    await node.clock.advance(heartbeat.LOOK)
+    await node.beat.look()
+    assert condition(await node.reported(), "StoreWritable")[0] == "True"
