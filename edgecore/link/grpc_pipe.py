@@ -31,7 +31,8 @@ class GrpcPipe:
         except (grpc.RpcError, asyncio.InvalidStateError) as cause:
             raise Closed(_text(cause)) from cause
         except asyncio.CancelledError:
-            if self._call.cancelled():
+            task = asyncio.current_task()
+            if self._call.cancelled() and not (task and task.cancelling()):  # else it is us who are to end
                 raise Closed("the stream was closed here") from None
             raise
         if not isinstance(message, bytes):

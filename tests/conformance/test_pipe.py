@@ -143,6 +143,15 @@ async def test_closing_wakes_a_waiting_receiver(ends: Ends) -> None:
         await waiting
 
 
+async def test_a_cancelled_receiver_is_cancelled(ends: Ends) -> None:
+    here, _ = ends
+    waiting = asyncio.ensure_future(here.receive())
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+
+
 async def expect_closed(pipe: Pipe) -> None:
     with pytest.raises(Closed):
         await pipe.receive()
