@@ -10,7 +10,7 @@ from cloudcore import config
 from cloudcore.cli import commands
 
 _RUN_EXAMPLE = """examples:
-  cloudcore run --embedded --data-dir /var/lib/marram/cloudcore
+  cloudcore run --embedded --data-dir /var/lib/marram-cloudcore
   cloudcore run --kubeconfig ~/.kube/config --advertise cloud.example:10000"""
 
 

@@ -159,7 +159,7 @@ _API: Final = (
         "kubeconfig", Path, None, "kubeconfig of the cluster (default: KUBECONFIG, the pod's account, ~/.kube/config)"
     ),
     _Option("embedded", _switch, "false", "use localkube, the embedded Kubernetes API, in the data directory"),
-    _Option("data-dir", Path, "/var/lib/marram/cloudcore", "where the embedded API keeps its state"),
+    _Option("data-dir", Path, "/var/lib/marram-cloudcore", "where the embedded API keeps its state"),
     _Option("namespace", label, "marram-system", "namespace of tokens, keys and revocations"),
     _Option("listen", address, "0.0.0.0:10000", "where edges attach"),
     _Option("advertise", address, None, "HOST:PORT that edges dial, if not this machine's address"),

@@ -152,8 +152,10 @@ class Leases:
         try:
             answer = await self._client.patch(LEASES, LEASE_NAMESPACE, node, body, Patch.MERGE)
         except NotFound:
-            del self._claims[node]
-            raise
+            # A Lease goes with its Node. Only a report brings that back, and a new session begins with one.
+            bind(log, node=node).info("the node's Lease was deleted, probably with its Node: it shall register again")
+            claim.attachment.link.close("the Node was deleted in the cloud; attach again to register")
+            return
         held = _lease.decode(answer).metadata
         if held.epoch > claim.epoch:
             other = clean((held.annotations or {}).get(REPLICA, "?"))

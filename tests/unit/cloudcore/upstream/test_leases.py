@@ -126,13 +126,18 @@ async def test_a_lease_without_an_owner_gets_one_when_the_node_exists(cell: Cell
         await until(lambda: lease(cell)["metadata"]["ownerReferences"])
 
 
-async def test_a_lease_that_was_deleted_is_made_anew(cell: Cell) -> None:
+async def test_a_node_whose_lease_was_deleted_attaches_again_and_gets_a_new_one(cell: Cell) -> None:
+    """A Lease goes with its Node, and a session begins with the report that registers the Node."""
     cell.edge(NODE)
-    async with running(cell), cell.node(NODE):
-        await until(lambda: PLACE in cell.kube.objects)
-        cell.delete(ObjectKey(Kind.LEASE, "kube-node-lease", NODE))
-        await until(lambda: PLACE in cell.kube.objects)
-        await renewed(cell)
+    async with running(cell):
+        async with cell.node(NODE) as node:
+            await until(lambda: PLACE in cell.kube.objects)
+            cell.delete(ObjectKey(Kind.LEASE, "kube-node-lease", NODE))
+            await until(lambda: node.ended)
+            assert node.ended == Ended("the Node was deleted in the cloud; attach again to register", refused=False)
+        async with cell.node(NODE):
+            await until(lambda: PLACE in cell.kube.objects)
+            await renewed(cell)
 
 
 async def test_an_api_that_does_not_answer_is_logged_once_and_tried_on(
