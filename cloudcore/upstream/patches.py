@@ -16,6 +16,8 @@ REPLICA: Final = "marram.io/replica"
 EPOCH: Final = "marram.io/epoch"
 _LABELS: Final = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "node-role.kubernetes.io/edge")
 _OURS: Final = "marram.io/"
+_EVENT_PREFIX: Final = 236
+"""An Event's name begins with so much of its object's."""
 _EVENT_FIELDS: Final = (
     "type", "reason", "message", "count", "firstTimestamp", "lastTimestamp", "eventTime", "involvedObject", "action",
     "reportingComponent", "reportingInstance", "source",
@@ -56,6 +58,8 @@ def subject(report: Report) -> ObjectKey:
     name, namespace = str(involved.get("name", "")), str(involved.get("namespace", ""))
     if report.key.namespace != (namespace or "default"):
         raise ValueError(f"event {report.key.name} is not in the namespace of its object")
+    if not report.key.name.startswith(f"{name[:_EVENT_PREFIX]}."):
+        raise ValueError(f"event {report.key.name} is not named after its object")  # it could overwrite another's
     return ObjectKey(Kind.POD, namespace, name) if involved["kind"] == "Pod" else ObjectKey(Kind.NODE, "", name)
 
 

@@ -1,7 +1,7 @@
 """Events about pods: gathered in memory, aggregated, limited, written to the outbox beside the pods' own way.
 
 Owns: that saying something never delays a container. The same (pod, reason, message) is one Event whose count grows;
-a pod may say 25 things at once and one more every 5 min after that. What is lost in a crash is lost.
+a pod may say 25 things at once and one more every 5 min after that. What is gathered in that second is lost in a crash.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from edgelink.objects import Action, Kind, ObjectKey, Uid
 NORMAL: Final = "Normal"
 WARNING: Final = "Warning"
 
-_PAUSE: Final = 0.2
-"""Seconds that events are gathered before they are written together."""
+_PAUSE: Final = 1.0
+"""Seconds that events are gathered before they are written together; starting pods need the processor more."""
 _REMEMBERED: Final = 512
 _BURST: Final = 25
 _REFILL: Final = 300.0
@@ -72,9 +72,12 @@ class Recorder:
 
     async def run(self) -> None:
         """Write what was recorded, for ever."""
-        while True:
-            await self._some.wait()
-            await self._clock.sleep(_PAUSE)
+        try:
+            while True:
+                await self._some.wait()
+                await self._clock.sleep(_PAUSE)
+                await self.flush()
+        finally:
             await self.flush()
 
     async def flush(self) -> None:

@@ -88,7 +88,7 @@ def test_a_body_of_another_shape_is_refused_with_a_sentence(body: object, messag
         patches.pod_status(report(POD_KEY, body))
 
 
-def event(namespace: str = "plant", /, **involved: str) -> Report:
+def event(namespace: str = "plant", /, called: str = "boiler.17", **involved: str) -> Report:
     body = {
         "involvedObject": involved,
         "reason": "Started",
@@ -98,7 +98,7 @@ def event(namespace: str = "plant", /, **involved: str) -> Report:
         "source": {"host": "other"},
         "related": {"kind": "Secret"},
     }
-    return report(ObjectKey(Kind.EVENT, namespace, "boiler.17"), body)
+    return report(ObjectKey(Kind.EVENT, namespace, called), body)
 
 
 def test_an_event_keeps_its_own_fields_and_says_who_speaks() -> None:
@@ -117,7 +117,7 @@ def test_an_event_keeps_its_own_fields_and_says_who_speaks() -> None:
 
 def test_what_an_event_is_about() -> None:
     assert patches.subject(event(kind="Pod", namespace="plant", name="boiler")) == POD_KEY
-    assert patches.subject(event("default", kind="Node", name=NODE)) == NODE_KEY
+    assert patches.subject(event("default", f"{NODE}.17", kind="Node", name=NODE)) == NODE_KEY
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,7 @@ def test_what_an_event_is_about() -> None:
         (report(POD_KEY, {}), "neither a pod nor a node"),
         (event("kube-system", kind="Pod", namespace="plant", name="boiler"), "not in the namespace"),
         (event(kind="Node", name=NODE), "not in the namespace"),
+        (event("plant", "pump.17", kind="Pod", namespace="plant", name="boiler"), "not named after"),
     ],
 )
 def test_an_event_about_something_else_or_somewhere_else_is_refused(said: Report, message: str) -> None:
