@@ -24,7 +24,8 @@ from testbed.registry import Registry
 T = TypeVar("T")
 
 NODE = "bench-edge"
-GONE = 30.0
+GONE = 60.0
+"""Seconds; a shell that is told to end before it has set its trap takes its whole grace."""
 
 
 class Stage:
