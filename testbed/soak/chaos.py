@@ -41,6 +41,11 @@ def _cut_power(rig: Rig, world: World) -> None:
     world.unplugged()
 
 
+def _kill_edgecore(rig: Rig, world: World) -> None:
+    rig.edge.kill()
+    world.interrupted()
+
+
 def _boot(rig: Rig) -> None:
     rig.node.start()
     rig.edge.launch()
@@ -48,7 +53,7 @@ def _boot(rig: Rig) -> None:
 
 FAULTS: Mapping[str, Fault] = {
     "kill-cloudcore": Fault(lambda rig, _: rig.cloud.kill(), lambda rig: rig.start_cloud(), 3.0),
-    "kill-edgecore": Fault(lambda rig, _: rig.edge.kill(), lambda rig: rig.edge.launch(), 3.0),
+    "kill-edgecore": Fault(_kill_edgecore, lambda rig: rig.edge.launch(), 3.0),
     "kill-containerd": Fault(lambda rig, _: rig.node.kill(), lambda rig: rig.node.start(), 3.0),
     "kill-localkube": Fault(lambda rig, _: rig.kill_localkube(), _nothing, 0.0),
     "cut-link": Fault(lambda rig, _: rig.relay.cut(), lambda rig: rig.relay.mend(), 4.0),

@@ -64,6 +64,7 @@ class Soak:
     def round(self, number: int, plant: str = "") -> Result:
         """One round; a violation is in the result."""
         dice = random.Random(f"{self._seed}/{number}")
+        self.world.begin_round()
         steps = chaos.plan(dice)
         names = tuple(step.fault for step in steps if step.begin)
         began, trouble = time.monotonic(), self._suffer(steps, dice)

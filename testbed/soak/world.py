@@ -55,6 +55,8 @@ class World:
         self.pods: dict[str, Wanted] = {}
         self.maps: dict[str, str] = {}
         self._count = 0
+        self._touched: set[str] = set()
+        """Pods made or given another image in this round: their containers may be starting just now."""
         marks.mkdir(parents=True, exist_ok=True)
 
     def act(self, dice: random.Random) -> str:
@@ -79,6 +81,7 @@ class World:
         wanted = Wanted(f"{kind}-{self._count}", kind, code=code)
         # Before it is asked for, like everything that allows a restart: it may run before we are told.
         self.pods[wanted.name], self.maps[wanted.map] = wanted, "1"
+        self._touched.add(wanted.name)
         self._ask("apply", "-f", "-", stdin=_yaml(self._map(wanted.map, "1"), self._body(wanted)))
         return f"create {wanted.name}"
 
@@ -100,9 +103,19 @@ class World:
     def change_image(self, name: str) -> str:
         wanted = self.pods[name]
         wanted.changes += 1
+        self._touched.add(name)
         wanted.image = "demo:2" if wanted.image == "demo:1" else "demo:1"
         self._ask("set", "image", f"pod/{name}", f"main={wanted.image}")
         return f"upgrade {name}"
+
+    def begin_round(self) -> None:
+        """Everything asked for so far has come about."""
+        self._touched.clear()
+
+    def interrupted(self) -> None:
+        """EdgeCore was killed: the runtime gives up a start that nobody waits for, and it has to be made again."""
+        for wanted in [self.pods[name] for name in self._touched & self.pods.keys()]:
+            wanted.changes, wanted.unplugged = wanted.changes + 1, True
 
     def unplugged(self) -> None:
         """The node has lost power: whatever ran may run again."""
