@@ -5,7 +5,6 @@ what ``edgecore join`` writes is the part of YAML that is also JSON, so that a d
 """
 
 import dataclasses
-import difflib
 import json
 import os
 import re
@@ -212,6 +211,8 @@ def _build(of: type, raw: object, file: str, at: str) -> Any:  # noqa: ANN401 - 
     types = typing.get_type_hints(of)
     for name in raw:
         if name not in types:
+            import difflib  # late: only a mistake needs it
+
             near = difflib.get_close_matches(str(name), types, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(types)}"
             raise BadConfig(f"{file}: unknown setting {f'{at}.' if at else ''}{name}; {hint}")
