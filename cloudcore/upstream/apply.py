@@ -29,9 +29,6 @@ log = logging.getLogger(__name__)
 Subject = tuple[NodeName, ObjectKey, Action]
 _CONFLICTS: Final = 4
 """How often a conflict is taken for a passing one."""
-_TURN: Final = 0.003
-_LONG_TURN: Final = 1.0
-"""Seconds until a removal looks again whether the pod's last status is written; and if that has failed already."""
 
 
 class Applier:
@@ -65,7 +62,7 @@ class Applier:
         """Reports that are not written yet."""
         return len(self._newest)
 
-    def _take(self, attachment: Attachment, report: Report) -> Subject:
+    def _take(self, attachment: Attachment, report: Report) -> tuple[NodeName, ObjectKey]:
         subject = (attachment.node, report.key, report.action)
         older = self._newest.get(subject)
         if older and older[0] is attachment and older[1].revision < report.revision:
@@ -73,14 +70,19 @@ class Applier:
             attachment.session.acknowledge(older[1])
             attachment.link.kick()
         self._newest[subject] = (attachment, report)
-        return subject
+        return attachment.node, report.key
 
-    async def _apply(self, subject: Subject) -> float | None:
-        if subject not in self._newest:
-            return None
+    async def _apply(self, thing: tuple[NodeName, ObjectKey]) -> float | None:
+        """Write what waits for one object. A last status goes before the removal: who watches sees how a pod ended."""
+        for action in (Action.STATUS, Action.REMOVED, Action.RECORDED):
+            while (subject := (*thing, action)) in self._newest:
+                if (pause := await self._write(subject)) is not None:
+                    return pause
+        return None
+
+    async def _write(self, subject: Subject) -> float | None:
+        """Write the newest report on *subject*; seconds until the next try if that must wait."""
         attachment, report = self._newest[subject]
-        if (pause := self._behind(subject)) is not None:
-            return pause
         refusal = ""
         if self._roster.is_current(attachment):
             try:
@@ -104,14 +106,6 @@ class Applier:
             del self._newest[subject]
         self._answer(attachment, report, refusal)
         return None
-
-    def _behind(self, subject: Subject) -> float | None:
-        """Seconds to wait for the pod's last status: who watches it sees how it ended before it is gone."""
-        node, key, action = subject
-        last = (node, key, Action.STATUS)
-        if action is not Action.REMOVED or last not in self._newest:
-            return None
-        return _LONG_TURN if last in self._failures else _TURN
 
     def _later(self, subject: Subject, error: KubeError) -> float:
         failures = self._failures[subject] = self._failures.get(subject, 0) + 1

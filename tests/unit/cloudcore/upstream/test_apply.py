@@ -24,7 +24,6 @@ RUNNING, FAILED = {"phase": "Running"}, {"phase": "Failed"}
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "next_delay", lambda failures, **_: 0.001)
-    monkeypatch.setattr(apply, "_LONG_TURN", 0.001)
 
 
 @pytest.fixture
