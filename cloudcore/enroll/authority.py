@@ -84,7 +84,7 @@ def check_request(pem: object, node: NodeName) -> Request:
         key = request.public_key()
         valid = request.is_signature_valid
         names = [str(name.value) for name in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except Exception as cause:
+    except Exception as cause:  # anybody may have sent it, and the library has no one error for what it cannot read
         raise EnrolmentRefused(Reason.REQUEST, "the certificate request is not readable") from cause
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise EnrolmentRefused(Reason.REQUEST, "the certificate request must use a P-256 key")
@@ -146,7 +146,7 @@ class Authority:
             usage = shown.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
             [name] = shown.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
             key = shown.public_key()
-        except Exception as cause:
+        except Exception as cause:  # as above
             raise EnrolmentRefused(
                 Reason.CERTIFICATE, "the certificate to renew was not issued by this cloud"
             ) from cause
