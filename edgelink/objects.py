@@ -27,6 +27,9 @@ class Kind:
     SERVICE_ACCOUNT: Final = "serviceaccounts"
     VOLUME: Final = "persistentvolumes"
     CLAIM: Final = "persistentvolumeclaims"
+    DEVICE_MODEL: Final = "devicemodels"
+    DEVICE: Final = "devices"
+    DEVICE_STATUS: Final = "devicestatuses"
 
 
 DEPENDENCY_ORDER: Final = (
@@ -35,7 +38,9 @@ DEPENDENCY_ORDER: Final = (
     Kind.CONFIG_MAP,
     Kind.VOLUME,
     Kind.CLAIM,
+    Kind.DEVICE_MODEL,
     Kind.POD,
+    Kind.DEVICE,
 )
 """What must be at the edge first comes first; a kind not named here comes before pods."""
 

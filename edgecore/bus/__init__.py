@@ -1,0 +1,1 @@
+"""The MQTT broker on this node, as everybody here uses it."""

@@ -1,0 +1,41 @@
+"""What features need of an MQTT broker. Implemented by `broker` over mosquitto, and by a fake in tests."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+
+class BrokerGone(Exception):
+    """There is no connection to the broker now; it is being made again."""
+
+
+class Message(Protocol):
+    """One message from the broker."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def payload(self) -> bytes: ...
+
+    @property
+    def retained(self) -> bool: ...
+
+    def done(self) -> None:
+        """Acknowledge it: the broker forgets it. One that is not comes again after a reconnect or a restart of ours."""
+
+
+class Bus(Protocol):
+    """One connection to the broker, kept up for ever."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Returns once the broker has it (QoS ≥ 1). Keeps no queue. Raises BrokerGone."""
+
+    def subscribe(self, *filters: str, qos: int = 1) -> contextlib.AbstractContextManager[AsyncIterator[Message]]:
+        """Messages on *filters* for as long as the context lasts, across reconnects. Bounded: the broker waits."""
+
+    def connections(self) -> AsyncIterator[bool]:
+        """Whether there is a connection, now and on every change."""
