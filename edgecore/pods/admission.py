@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from edgecore.pods.events import WARNING
 from edgecore.pods.known import Hold, Outcome, Waiting
 from edgecore.pods.memory import PodMemory
 from edgecore.pods.ports import Holder
 from edgecore.pods.spec import PodSpec
 from edgecore.pods.supplies import subject
 from edgecore.pods.tools import Tools
+from edgecore.store.recorder import WARNING
 
 _PORTS_RETRY: Final = 0.5
 

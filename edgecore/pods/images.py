@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Final
 
 from edgecore.pods.credentials import Keyring
-from edgecore.pods.events import NORMAL, WARNING, Subject
 from edgecore.pods.known import Waiting
 from edgecore.pods.restarts import CAP, FIRST
 from edgecore.pods.spec import ContainerView
 from edgecore.runtime.contract import Image, Runtime
 from edgecore.runtime.errors import ImageMissing, RuntimeFault
+from edgecore.store.recorder import NORMAL, WARNING, Subject
 from edgelink.aio.clock import Clock
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from edgecore.pods.events import Recorder
 from edgecore.pods.images import Images
 from edgecore.pods.mounts import LinuxMounter, Mounter
 from edgecore.pods.ports import HostPorts
@@ -24,6 +23,7 @@ from edgecore.store.errors import StoreFull
 from edgecore.store.objects import ObjectStore
 from edgecore.store.outbox import Outbox
 from edgecore.store.pod_records import PodRecords
+from edgecore.store.recorder import Recorder
 from edgecore.store.tokens import TokenStore
 from edgelink.aio.clock import Clock
 from edgelink.aio.keyed import KeyedWorkers

@@ -10,7 +10,6 @@ from edgecore.pods import messages, network, restarts
 from edgecore.pods.content import MissingReference
 from edgecore.pods.credentials import keyring
 from edgecore.pods.env import environment
-from edgecore.pods.events import NORMAL, WARNING
 from edgecore.pods.images import ImageFailed
 from edgecore.pods.known import Hold, Waiting
 from edgecore.pods.memory import PodMemory
@@ -23,6 +22,7 @@ from edgecore.pods.tools import Tools
 from edgecore.pods.volumes import VolumeFailed
 from edgecore.runtime.contract import Image, PodView, SandboxSpec
 from edgecore.runtime.errors import NotFound, RuntimeFault, RuntimeGone, StartFailed
+from edgecore.store.recorder import NORMAL, WARNING
 from edgelink.aio.backoff import next_delay
 from edgelink.objects import Kind, ObjectKey
 

@@ -8,13 +8,13 @@ import asyncio
 import logging
 
 from edgecore.pods import cgroups, dirs
-from edgecore.pods.events import NORMAL, Subject
 from edgecore.pods.files import remove_tree
 from edgecore.pods.memory import PodMemory
 from edgecore.pods.plan import RemoveContainer, Stop
 from edgecore.pods.tools import Tools
 from edgecore.runtime.contract import PodView
 from edgecore.runtime.errors import RuntimeFault
+from edgecore.store.recorder import NORMAL, Subject
 from edgelink.aio.logs import clean
 from edgelink.objects import ObjectKey
 

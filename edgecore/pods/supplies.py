@@ -7,13 +7,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from edgecore.pods.content import Content, content
-from edgecore.pods.events import WARNING, Subject
 from edgecore.pods.memory import PodMemory
 from edgecore.pods.projection import Sources, token_sources
 from edgecore.pods.spec import PodSpec, TokenSource
 from edgecore.pods.tools import Tools
 from edgecore.pods.volumes import VolumeFailed
 from edgecore.runtime.contract import PodView
+from edgecore.store.recorder import WARNING, Subject
 from edgelink.objects import ObjectKey
 
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from edgecore.pods.events import Recorder
 from edgecore.pods.fields import Place
 from edgecore.pods.images import Images
 from edgecore.pods.known import Moment
@@ -16,6 +15,7 @@ from edgecore.runtime.contract import PodView, Runtime
 from edgecore.store.objects import ObjectStore
 from edgecore.store.outbox import Outbox
 from edgecore.store.pod_records import PodRecords
+from edgecore.store.recorder import Recorder
 from edgelink.aio.clock import Clock
 from edgelink.objects import ObjectKey
 

@@ -12,7 +12,6 @@ from typing import Final
 
 from edgecore.pods import admission
 from edgecore.pods import plan as planning
-from edgecore.pods.events import WARNING
 from edgecore.pods.marks import GRACE, OWNER
 from edgecore.pods.memory import PodMemory, remembered
 from edgecore.pods.parse import parse
@@ -38,6 +37,7 @@ from edgecore.pods.supplies import NOTHING, gather, prepare_volumes, subject
 from edgecore.pods.tools import Tools
 from edgecore.pods.volumes import VolumeFailed
 from edgecore.runtime.contract import PodView
+from edgecore.store.recorder import WARNING
 from edgelink.objects import DesiredObject, ObjectKey
 
 log = logging.getLogger(__name__)

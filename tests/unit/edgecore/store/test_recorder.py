@@ -1,4 +1,4 @@
-"""Covers edgecore.pods.events."""
+"""Covers edgecore.store.recorder."""
 
 import json
 from collections.abc import AsyncIterator
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgecore.pods.events import NORMAL, WARNING, Recorder, Subject
 from edgecore.store.database import Database
 from edgecore.store.outbox import Outbox
+from edgecore.store.recorder import NORMAL, WARNING, Recorder, Subject
 from tests.fakes.clock import FakeClock
 from tests.unit.edgecore.pods.story import Json
 

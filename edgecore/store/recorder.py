@@ -1,7 +1,8 @@
-"""Events about pods: gathered in memory, aggregated, limited, written to the outbox beside the pods' own way.
+"""Events about pods and devices: gathered in memory, aggregated, limited, written to the outbox beside their own way.
 
-Owns: that saying something never delays a container. The same (pod, reason, message) is one Event whose count grows;
-a pod may say 25 things at once and one more every 5 min after that. What is gathered in that second is lost in a crash.
+Owns: that saying something never delays a container. The same (object, reason, message) is one Event whose count
+grows; an object may say 25 things at once and one more every 5 min after that. What is gathered in that second is
+lost in a crash.
 """
 
 import asyncio
@@ -11,9 +12,8 @@ import json
 from collections import OrderedDict
 from typing import Any, Final
 
-from edgecore.pods import times
 from edgecore.store.outbox import Outbox
-from edgelink.aio.clock import Clock
+from edgelink.aio.clock import Clock, rfc3339
 from edgelink.objects import Action, Kind, ObjectKey, Uid
 
 NORMAL: Final = "Normal"
@@ -29,12 +29,14 @@ _MESSAGE_LIMIT: Final = 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """What an Event is about: a pod, or with *field* one container of it."""
+    """What an Event is about: an object, or with *field* one part of it."""
 
     namespace: str
     name: str
     uid: str
     field: str = ""
+    kind: str = "Pod"
+    api_version: str = "v1"
 
 
 @dataclasses.dataclass(slots=True)
@@ -59,7 +61,7 @@ class Recorder:
             return
         message = message[:_MESSAGE_LIMIT]
         identity = (subject.uid, subject.field, reason, message)
-        now = times.stamp(self._clock.utc())
+        now = rfc3339(self._clock.utc())
         series = self._series.pop(identity, None)
         if series is None:
             series = self._new(subject, kind, reason, message, identity, now)
@@ -102,8 +104,8 @@ class Recorder:
         unique = hashlib.blake2b(f"{identity}{self._clock.utc().timestamp()}".encode(), digest_size=8).hexdigest()
         name = f"{subject.name[:236]}.{unique}"
         about = {
-            "apiVersion": "v1",
-            "kind": "Pod",
+            "apiVersion": subject.api_version,
+            "kind": subject.kind,
             "namespace": subject.namespace,
             "name": subject.name,
             "uid": subject.uid,
