@@ -9,6 +9,8 @@ class Complaint:
 
     path: str
     message: str
+    fatal: bool = True
+    """Whether something was left out because of it. If not, it is a warning: all of it is used."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
