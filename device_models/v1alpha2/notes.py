@@ -1,6 +1,7 @@
 """Careful hands for JSON that may be anything: take a part if it has the right shape, or note why not."""
 
 import math
+import sys
 from typing import Any, Final
 
 from device_models.errors import Complaint
@@ -56,7 +57,7 @@ class Notes:
             return value
         if isinstance(value, bool):
             return "true" if value else "false"
-        if isinstance(value, int | float) and math.isfinite(value) and len(text := shown(value, 400)) < 400:
+        if text := _number(value):
             return text
         if value is not None:
             self.add(path, f"must be a text or a number, not {shown(value)}")
@@ -69,15 +70,22 @@ class Notes:
                 self.add(f"{path}.{shown_key(key)}", "has no place in v1beta1")
 
 
-def shown(value: object, limit: int = _SHOWN) -> str:
+def shown(value: object) -> str:
     """*value* for people: one short line."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits; an object that contains itself
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists in lists in lists
         return f"such {type(value).__name__}"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def shown_key(key: object) -> str:
     """A member's name in a path."""
     return key if isinstance(key, str) and key.isidentifier() else shown(key)
+
+
+def _number(value: object) -> str:
+    """*value* as text if it is a number that a double could hold; else empty."""
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    return str(value) if isinstance(value, int) and abs(value) <= sys.float_info.max else ""
