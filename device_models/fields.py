@@ -106,6 +106,11 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return self._written(key) is not None
 
+    @property
+    def names(self) -> list[str]:
+        """Keys of the members that are there, as they are written."""
+        return [key for key, value in self._members.items() if isinstance(key, str) and value is not None]
+
     def raw(self, *keys: str) -> Any:  # noqa: ANN401
         """The first of *keys* that is there, as it is; None if none is."""
         return next((self._members[key] for key in map(self._written, keys) if key is not None), None)
@@ -214,6 +219,14 @@ class Fields:
             self.complain(key, f"must have at most {most} elements, not {len(value)}: the rest is left out")
         path = joined(self.path, self._written(key) or key)
         yield from ((f"{path}[{index}]", element) for index, element in enumerate(value[:most]))
+
+    def strings(self, key: str, *, most: int) -> Mapping[str, str]:
+        """The object at *key* as a table of text, of at most *most* entries."""
+        inner = self.sub(key)
+        names = inner.names
+        if len(names) > most:
+            self.complain(key, f"must have at most {most} entries, not {len(names)}")
+        return {name: inner.text(name) for name in names[:most]}
 
     def _written(self, key: str) -> str | None:
         """How *key* is spelt in the object; exact spelling first. None if absent."""
