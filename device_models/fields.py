@@ -27,6 +27,8 @@ FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 _INTEGER: Final = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][\w./-]{0,127}", re.ASCII)
+_HALVES: Final = re.compile("[\ud800-\udfff]")
+"""Halves of a character, which JSON can say and UTF-8 cannot."""
 _SHOWN: Final = 40
 
 
@@ -174,7 +176,7 @@ class Fields:
         found = _as_text(value)
         if found is None:
             return self._refuse(key, rule, value, default)
-        if (size := len(found.encode(errors="surrogatepass"))) > longest:
+        if (size := len(found.encode())) > longest:
             self.complain(key, f"must have at most {longest} bytes, not {size}")
             return default
         if required and not found:
@@ -256,7 +258,7 @@ def _as_text(value: object) -> str | None:
             return str(value)
         case float() if math.isfinite(value):
             return repr(value)
-        case str():
+        case str() if not _HALVES.search(value):
             return value
     return None
 

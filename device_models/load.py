@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from device_models import v1alpha2
 from device_models.errors import Complaint
 from device_models.fields import Fields, shown
 from device_models.model import Device, DeviceModel
@@ -37,33 +38,52 @@ def file(text: str) -> list[Loaded]:
     documents, broken = _documents(text)
     models: dict[tuple[str, str], DeviceModel] = {}
     loaded: dict[int, Loaded] = {}
-    for index, body in enumerate(documents):
-        if _kind(body) == "DeviceModel":
-            found, complaints = model(body)
+    for index, document in enumerate(documents):
+        if document.kind == "DeviceModel":
+            found, complaints = model(document.body)
             models[found.namespace, found.name] = found
-            loaded[index] = Loaded(index, found, _version(body) + complaints)
-    for index, body in enumerate(documents):
-        if _kind(body) == "Device":
-            loaded[index] = _device(index, body, models)
+            loaded[index] = Loaded(index, found, document.complaints + complaints)
+    for index, document in enumerate(documents):
+        if document.kind == "Device":
+            what, complaints = device(document.body, models.get(_model_key(document.body)))
+            loaded[index] = Loaded(index, what, document.complaints + complaints)
         elif index not in loaded:
-            loaded[index] = Loaded(index, None, (Complaint("kind", f"is not looked at: {shown(_kind(body))}", False),))
+            loaded[index] = Loaded(index, None, document.complaints)
     return [loaded[index] for index in sorted(loaded)] + broken
 
 
-def _device(index: int, body: Any, models: Mapping[tuple[str, str], DeviceModel]) -> Loaded:  # noqa: ANN401
-    fields = Fields(body, "", [])
-    reference = fields.sub("spec").sub("deviceModelRef").text("name")
-    found, complaints = device(body, models.get((fields.sub("metadata").text("namespace", "default"), reference)))
-    return Loaded(index, found, _version(body) + complaints)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Document:
+    """One document; without a kind it is nothing to load."""
+
+    body: Mapping[str, Any]
+    kind: str
+    complaints: tuple[Complaint, ...]
 
 
-def _documents(text: str) -> tuple[list[Any], list[Loaded]]:
+def _document(body: object) -> _Document:
+    if not isinstance(body, dict):
+        return _Document({}, "", (Complaint("document", f"must be an object, not {shown(body)}"),))
+    kind, (body, notes) = body.get("kind"), v1alpha2.convert(body)
+    if kind not in ("DeviceModel", "Device"):
+        return _Document({}, "", (Complaint("kind", f"is not looked at: {shown(kind)}", fatal=False),))
+    if (version := body.get("apiVersion")) != API_VERSION:
+        return _Document({}, "", (Complaint("apiVersion", f"must be {API_VERSION}, not {shown(version)}"),))
+    return _Document(body, kind, tuple(notes))
+
+
+def _model_key(body: Mapping[str, Any]) -> tuple[str, str]:
+    whole = Fields(body, "", [])
+    return whole.sub("metadata").text("namespace", "default"), whole.sub("spec").sub("deviceModelRef").text("name")
+
+
+def _documents(text: str) -> tuple[list[_Document], list[Loaded]]:
     """The documents up to the first that is not YAML, and what is wrong with that one."""
-    documents: list[Any] = []
+    documents: list[_Document] = []
     try:
         for body in yaml.safe_load_all(text):
             if body is not None:
-                documents.append(body)
+                documents.append(_document(body))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         return documents, [_broken(len(documents), f"line {line}", error.problem or "is not YAML")]
@@ -74,14 +94,3 @@ def _documents(text: str) -> tuple[list[Any], list[Loaded]]:
 
 def _broken(index: int, path: str, message: str) -> Loaded:
     return Loaded(index, None, (Complaint(path, message),))
-
-
-def _kind(body: object) -> object:
-    return body.get("kind") if isinstance(body, Mapping) else body
-
-
-def _version(body: Mapping[str, Any]) -> tuple[Complaint, ...]:
-    version = body.get("apiVersion")
-    if version == API_VERSION:
-        return ()
-    return (Complaint("apiVersion", f"must be {API_VERSION}, not {shown(version)}: convert it first"),)

@@ -47,7 +47,7 @@ def _http(fields: Fields) -> PushHttp:
     path = fields.text("requestPath", longest=2048)
     url = host + (f":{port}" if port else "") + (path if path.startswith("/") or not path else f"/{path}")
     _matches(fields, "hostName", _WEB, url, "make a URL such as http://10.0.0.5:8080/in")
-    timeout = fields.integer("timeout", 0, low=0)
+    timeout = fields.integer("timeout", 0, low=0, high=10**9)
     if timeout > _LONGEST_TIMEOUT:
         fields.complain("timeout", f"counts seconds: {_LONGEST_TIMEOUT} is taken, not {timeout}", fatal=False)
     return PushHttp(url=url, timeout=float(min(timeout, _LONGEST_TIMEOUT) or 10), json=_json(fields))

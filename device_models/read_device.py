@@ -14,6 +14,7 @@ from device_models.model import Desired, Device, DeviceModel, Method, ModelPrope
 from device_models.overlay import merged_config
 from device_models.parts import MAX_PROPERTIES, config, frozen, identity, keep, named, part_name
 from device_models.pushes import pushes
+from device_models.values import INT_HIGH, INT_LOW
 from device_models.values import desired as wanted_value
 
 MAX_METHODS: Final = 200
@@ -103,16 +104,16 @@ def _property(fields: Fields, model: DeviceModel | None, later: list[Complaint])
         report_to_cloud=fields.flag("reportToCloud"),
         dead_band=extras.number("deadBand", 0.0, low=0),
         only_changes=not extras.flag("everySample"),
-        desired=_desired(fields),
+        desired=_desired(Fields(fields.raw("desired"), f"{fields.path}.desired", later)),
         push=pushes(Fields(fields.raw("pushMethod"), f"{fields.path}.pushMethod", later)),
     )
-    _judge(fields, found)
+    _judge(found, fields.path, later)
     return found
 
 
 def _cycle(fields: Fields, key: str, default: float) -> float:
     """Seconds of a cycle that is written in milliseconds; *default* for none and for zero."""
-    cycle = fields.integer(key, 0)
+    cycle = fields.integer(key, 0, low=INT_LOW, high=INT_HIGH)
     if cycle < 0:
         fields.complain(key, f"must not be negative, as {cycle} is: {default:g} s is taken", fatal=False)
     elif cycle >= NANOSECONDS:
@@ -129,9 +130,8 @@ def _duration(extras: Fields, key: str) -> float:
     return seconds or _DEFAULT_CYCLE
 
 
-def _desired(fields: Fields) -> Desired | None:
+def _desired(wish: Fields) -> Desired | None:
     """What the property is to have; an empty value is no wish."""
-    wish = fields.sub("desired")
     value = wish.text("value")
     if not value:
         return None
@@ -140,14 +140,14 @@ def _desired(fields: Fields) -> Desired | None:
     return Desired(value=value, metadata=frozen(wish.strings("metadata", most=MAX_METADATA)))
 
 
-def _judge(fields: Fields, prop: Property) -> None:
+def _judge(prop: Property, path: str, complaints: list[Complaint]) -> None:
     """Say beforehand that a desired value will be rejected; whoever writes it says so in the twin."""
     if prop.desired is None:
         return
     try:
         wanted_value(prop.desired.value, prop)
     except BadValue as refusal:
-        fields.sub("desired").complain("value", str(refusal), fatal=False)
+        complaints.append(Complaint(f"{path}.desired.value", str(refusal), fatal=False))
 
 
 def _methods(spec: Fields, properties: Mapping[str, Property]) -> tuple[Method, ...]:

@@ -73,12 +73,12 @@ def _limits(fields: Fields, of: ValueType) -> Limits | None:
         else:
             if not isinstance(value, str):
                 fields.complain(key, "must be in quotes, or the API refuses it", fatal=False)
-            whole = whole_number(value)
-            number = finite_number(value) if whole is None else whole
+            number = finite_number(value)
             if number is None:
                 fields.complain(key, f"must be a number, not {shown(value)}: {_MEANWHILE}", fatal=False)
                 return None
-            found.append(number)
+            whole = whole_number(value)
+            found.append(number if whole is None else whole)
     minimum, maximum = found
     if minimum is not None and maximum is not None and minimum > maximum:
         fields.complain(

@@ -42,9 +42,12 @@ def twin_type(of: ValueType) -> str:
     return _TWIN_TYPES[of]
 
 
-def value_type(name: str) -> ValueType | None:
-    """The type that a twin's or model's type name means, in any case; none given is text. None: no such type."""
-    return _NAMED.get(name.strip().lower())
+def type_of_twin(name: str) -> ValueType:
+    """What a twin's ``metadata.type`` means, in any case; none given is text. Raises BadValue."""
+    found = _NAMED.get(name.strip().lower())
+    if found is None:
+        raise BadValue(f"type must be one of {', '.join(_TWIN_TYPES.values())}, not {shown(name)}")
+    return found
 
 
 def parse(text: str, of: ValueType) -> Value:
