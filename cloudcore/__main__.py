@@ -53,6 +53,8 @@ def _daemon(args: argparse.Namespace) -> int:
         logs.configure(level=settings.log_level, json_lines=settings.log_json)
         # Sessions live long and make few cycles; at the usual pace a quarter of a mass attach went into collecting.
         gc.set_threshold(50_000, 20, 100)
+        # Free-form members of custom resources may be nested as deep as the API server reads: 10,000 levels.
+        sys.setrecursionlimit(12_000)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(daemon.run(settings))
     except config.ConfigError as wrong:

@@ -1,7 +1,8 @@
 """The composition root: builds the parts, wires them, orders their start. No behaviour of its own.
 
-Start: embedded API (if asked for) → health → revocations → downstream (ready when every first list is in) → upstream →
-enrolment → hub. The hub opens last: an edge that attaches must never be compared with a half-filled index.
+Start: embedded API and its custom resources (if asked for) → health → revocations → downstream (ready when every
+first list is in) → upstream → enrolment → hub. The hub opens last: an edge that attaches must never be compared with a
+half-filled index.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from cloudcore.hub.listener import Door, Listener, TlsFiles
 from cloudcore.hub.roster import Roster
 from cloudcore.kube.auth import access
 from cloudcore.kube.client import HttpKubeClient
+from cloudcore.manifests.install import install
 from cloudcore.upstream.apply import Applier
 from cloudcore.upstream.leases import Leases
 from cloudcore.upstream.readiness import Readiness
@@ -33,6 +35,7 @@ from edgelink.aio.clock import Clock, SystemClock
 from edgelink.aio.supervisor import Service, stop_on_signals, supervise
 from edgelink.native.cloud import CLOUD_LIMITS
 from edgelink.native.half import Limits
+from edgelink.objects import Kind
 
 SOFTWARE = "cloudcore/0.1.0"
 
@@ -67,6 +70,8 @@ async def _core(settings: Settings, clock: Clock) -> None:
     service = (api.service.host, api.service.port) if api.service else None
     reach = access(api.kubeconfig, service, clock, api.environment)
     async with HttpKubeClient(reach, clock, observe=metrics.api_call) as kube:
+        if settings.embedded:
+            await install(kube)
         keystore = Keystore(kube, settings.namespace, clock, server_life=settings.enroll.server_certificate_life)
         authority = await keystore.authority()
         keys, _ = await keystore.server(authority)
@@ -83,7 +88,16 @@ async def _core(settings: Settings, clock: Clock) -> None:
         )
         readiness = Readiness(roster, kube, clock)
         observer = Observer(kube, desired, clock, seen=readiness.saw)
-        applier = Applier(roster, kube, desired, clock, refused=metrics.refused)
+        publisher = Publisher(observer, desired, roster, kube, clock)
+        applier = Applier(
+            roster,
+            kube,
+            desired,
+            clock,
+            refused=metrics.refused,
+            beside=publisher.said,
+            counted=metrics.device_report,
+        )
         listener = Listener(
             Door(
                 host=settings.hub.listen.host, port=settings.hub.listen.port, grpc=settings.hub.grpc, software=SOFTWARE
@@ -98,6 +112,7 @@ async def _core(settings: Settings, clock: Clock) -> None:
             refused=metrics.refused,
         )
         metrics.nodes(lambda: len(roster))
+        metrics.devices(lambda: desired.bound(Kind.DEVICE))
         metrics.queue("moves", lambda: observer.depth)
         metrics.queue("news", lambda: roster.depth)
         metrics.queue("reports", lambda: applier.depth)
@@ -106,7 +121,7 @@ async def _core(settings: Settings, clock: Clock) -> None:
             HealthServer(settings.health.host, settings.health.port, checks, metrics.text),
             revocations,
             readiness,
-            Publisher(observer, desired, roster, kube, clock),
+            publisher,
             applier,
             Leases(roster, kube, clock, replica=settings.replica),
             Tokens(roster, kube, desired, refused=metrics.refused),

@@ -1,7 +1,7 @@
 """Pure: what each node should have, kept in memory, and the difference to what it has.
 
-Objects form a graph: a pod is bound to a node and needs objects, which may need others. An object is placed wherever
-something that needs it is. Only placed objects are kept; what nobody needs is not remembered.
+Objects form a graph: a pod or a device is bound to a node and needs objects, which may need others. An object is
+placed wherever something that needs it is. Only placed objects are kept; what nobody needs is not remembered.
 """
 
 import dataclasses
@@ -75,12 +75,20 @@ class Desired:
         """What *key* needs directly."""
         return self._needs.get(key, frozenset())
 
+    def needed_by(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """What needs *key* directly, on any node."""
+        return frozenset(self._needed_by.get(key, ()))
+
+    def bound_to(self, key: ObjectKey) -> NodeName | None:
+        """The node that pod or device *key* is bound to."""
+        return self._bound.get(key)
+
     def missing(self) -> list[ObjectKey]:
         """Needed somewhere, but not known: must be fetched."""
         return list(self._missing)
 
     def users(self, key: ObjectKey, node: NodeName) -> list[ObjectKey]:
-        """The pods on *node* that need *key*, directly or through others."""
+        """The pods and devices on *node* that need *key*, directly or through others."""
         direct = self._needed_by.get(key, set())
         found = {user for user in direct if self._bound.get(user) == node}
         return sorted(found.union(*(self.users(user, node) for user in direct - found)))
@@ -102,13 +110,17 @@ class Desired:
         moves += [Forget(node, key, identity.uid) for key, identity in have.items() if key not in wanted]
         return _ordered(moves)
 
+    def bound(self, kind: str) -> int:
+        """How many objects of *kind* are bound to a node."""
+        return sum(key.kind == kind for key in self._bound)
+
     def __len__(self) -> int:
         return len(self._objects)
 
     # --- changing
 
     def put(self, obj: DesiredObject, needs: frozenset[ObjectKey], node: NodeName | None = None) -> list[Move]:
-        """*obj* exists in this form, is bound to *node* (pods) and needs *needs*."""
+        """*obj* exists in this form, is bound to *node* (pods and devices, if they are) and needs *needs*."""
         key = obj.key
         before = _Before()
         self._remember(key, before)
@@ -116,6 +128,8 @@ class Desired:
         self._missing.discard(key)
         if node:
             self._bound[key] = node
+        else:
+            self._bound.pop(key, None)
         self._settle(self._rewire(key, needs) | {key}, before)
         self._tidy(key, before)
         return self._moves(before)

@@ -1,8 +1,8 @@
 """Watches what edge nodes may need and feeds the index; every batch of moves comes out of `Observer.moves`.
 
-Nodes and pods are listed first: they say which config maps, secrets, service accounts, claims and volumes to keep.
-All others pass through the watch and are dropped. What becomes needed later is fetched once and then followed; a pod
-is handed on after what it needs.
+Nodes, pods and devices are listed first: they say which config maps, secrets, service accounts, claims, volumes and
+device models to keep. All others pass through the watch and are dropped. What becomes needed later is fetched once and
+then followed; a pod is handed on after what it needs. Pods are kept for edge nodes only, devices for any.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Final
 
-from cloudcore.downstream import placement
+from cloudcore.downstream import devices, placement
 from cloudcore.downstream.desired import Desired, Move
+from cloudcore.downstream.remarks import Remark, Remarks
 from cloudcore.kube.contract import Change, Changed, Item, KubeClient, Selector
 from cloudcore.kube.errors import KubeError, NotFound
 from cloudcore.kube.items import decode_item
@@ -28,7 +29,17 @@ log = logging.getLogger(__name__)
 
 EDGE: Final = "node-role.kubernetes.io/edge"
 """The label that makes a node ours."""
-NEEDED: Final = (Kind.CONFIG_MAP, Kind.SECRET, Kind.SERVICE_ACCOUNT, Kind.CLAIM, Kind.VOLUME)
+BOUND: Final = (Kind.POD, Kind.DEVICE)
+NEEDED: Final = (
+    Kind.CONFIG_MAP,
+    Kind.SECRET,
+    Kind.SERVICE_ACCOUNT,
+    Kind.CLAIM,
+    Kind.VOLUME,
+    Kind.DEVICE_MODEL,
+)
+REMEDY: Final = "for devices the cluster needs: cloudcore manifests | kubectl apply -f -"
+_CUSTOM: Final = (Kind.DEVICE, Kind.DEVICE_MODEL)
 _BACKLOG: Final = 1024
 
 Seen = Callable[[NodeName, ObjectKey, Item | None], None]
@@ -51,12 +62,17 @@ class Observer:
         self._reading: list[set[ObjectKey]] = []
         """For each read under way, what the watches have said since it began: they are right, it may be stale."""
         self._absent: set[ObjectKey] = set()
+        self.remarks = Remarks()
         self._moves: asyncio.Queue[list[Move]] = asyncio.Queue(_BACKLOG)
         self._retry = asyncio.Event()
 
     async def moves(self) -> AsyncIterator[list[Move]]:
         while True:
             yield await self._moves.get()
+
+    def knows(self, node: NodeName) -> bool:
+        """Whether *node* is an edge node that exists or was ever here."""
+        return node in self._nodes
 
     @property
     def depth(self) -> int:
@@ -68,7 +84,9 @@ class Observer:
         async with asyncio.TaskGroup() as group:
             await self._first(group, Kind.NODE)
             self._pods_begun = True
-            await self._first(group, Kind.POD)
+            async with asyncio.TaskGroup() as lists:
+                for kind in BOUND:
+                    lists.create_task(self._first(group, kind), name=f"first list of {kind}")
             async with asyncio.TaskGroup() as lists:
                 for kind in NEEDED:
                     lists.create_task(self._first(group, kind), name=f"first list of {kind}")
@@ -105,7 +123,8 @@ class Observer:
     async def _follow(self, kind: str, listed: Callable[[], None]) -> None:
         select = Selector(labels=EDGE) if kind == Kind.NODE else Selector()
         unseen: set[ObjectKey] = set()
-        async with aclosing(follow(self._client, BY_KIND[kind], select, clock=self._clock)) as stream:
+        remedy = REMEDY if kind in _CUSTOM else ""
+        async with aclosing(follow(self._client, BY_KIND[kind], select, clock=self._clock, remedy=remedy)) as stream:
             async for event in stream:
                 if isinstance(event, Changed):
                     await self._changed(kind, event)
@@ -125,7 +144,7 @@ class Observer:
         if page.complete:
             for key in unseen:
                 self._heard(key)
-                await self._emit(self._desired.drop(key))
+                await self._emit(self._gone(key))
 
     async def _changed(self, kind: str, event: Changed) -> None:
         key = _key(kind, event.item)
@@ -135,9 +154,9 @@ class Observer:
         elif kind != Kind.NODE:
             # A deleted Node takes nothing with it: its pods go when they are deleted themselves.
             with contextlib.suppress(placement.Unreadable):
-                if node := placement.bound_to(kind, event.item.raw):
+                if kind == Kind.POD and (node := placement.bound_to(kind, event.item.raw)):
                     self._seen(node, key, None)
-            await self._emit(self._desired.drop(key))
+            await self._emit(self._gone(key))
             if self._desired.is_placed(key):
                 self._absent.add(key)
 
@@ -155,15 +174,35 @@ class Observer:
     def _put(self, key: ObjectKey, item: Item) -> list[Move]:
         self._absent.discard(key)
         try:
-            node = placement.bound_to(key.kind, item.raw)
-            if node in self._nodes if key.kind == Kind.POD else self._desired.is_placed(key):
-                obj = placement.visible(key, item.metadata.uid, item.raw)
-                if node:
+            raw, unplaced = devices.converted(key.kind, item.raw)
+            node = placement.bound_to(key.kind, raw)
+            moves: list[Move] = []
+            if self._keeps(key, node):
+                obj = placement.visible(key, item.metadata.uid, raw)
+                if node and key.kind == Kind.POD:
                     self._seen(node, key, item)
-                return self._desired.put(obj, placement.references(key, item.raw), node)
-        except placement.Unreadable as cause:
+                moves = self._desired.put(obj, placement.references(key, raw), node)
+        except (placement.Unreadable, ValueError) as cause:
             log.warning("cannot read %s, it is not delivered: %s", clean(key), clean(cause))
-        return []
+            return self._noted(key, [], Remark(item.metadata.uid, str(cause), readable=False))
+        said = "; ".join(unplaced)
+        return self._noted(key, moves, Remark(item.metadata.uid, said) if said else None)
+
+    def _keeps(self, key: ObjectKey, node: NodeName | None) -> bool:
+        """Whether the index is to have *key*, which is bound to *node*."""
+        if key.kind == Kind.POD:
+            return node in self._nodes
+        return node is not None or self._desired.is_placed(key)
+
+    def _gone(self, key: ObjectKey) -> list[Move]:
+        return self._noted(key, self._desired.drop(key), None)
+
+    def _noted(self, key: ObjectKey, moves: list[Move], remark: Remark | None) -> list[Move]:
+        if key.kind in _CUSTOM:
+            self.remarks.put(key, remark)
+            if moves:
+                self.remarks.touch(key)
+        return moves
 
     async def _emit(self, moves: list[Move]) -> None:
         if moves:

@@ -19,6 +19,10 @@ class _Named(msgspec.Struct):
     name: str = ""
 
 
+class _ModelRef(msgspec.Struct):
+    name: str | None = None
+
+
 class _EnvSource(msgspec.Struct, rename="camel"):
     config_map_key_ref: _Named | None = None
     secret_key_ref: _Named | None = None
@@ -76,6 +80,15 @@ class _Pod(msgspec.Struct):
     spec: _PodSpec = _PodSpec()
 
 
+class _DeviceSpec(msgspec.Struct, rename="camel", frozen=True):
+    node_name: str | None = None
+    device_model_ref: _ModelRef | None = None
+
+
+class _Device(msgspec.Struct):
+    spec: _DeviceSpec | None = None
+
+
 class _ClaimSpec(msgspec.Struct, rename="camel", frozen=True):
     volume_name: str = ""
 
@@ -85,8 +98,13 @@ class _Claim(msgspec.Struct):
 
 
 _pod: Final = msgspec.json.Decoder(_Pod)
+_device: Final = msgspec.json.Decoder(_Device)
 _claim: Final = msgspec.json.Decoder(_Claim)
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_annotations: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+_STATUS_INSIDE: Final = frozenset({Kind.DEVICE, Kind.DEVICE_MODEL})
+"""Kinds whose status is no subresource: the API server counts a change of it as one of the object."""
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class Unreadable(ValueError):
@@ -94,19 +112,30 @@ class Unreadable(ValueError):
 
 
 def bound_to(kind: str, raw: bytes) -> NodeName | None:
-    """The node a pod is bound to."""
-    if kind != Kind.POD:
-        return None
-    return NodeName(_decoded(_pod, raw).spec.node_name) or None
+    """The node a pod or a device is bound to."""
+    if kind == Kind.POD:
+        return NodeName(_decoded(_pod, raw).spec.node_name) or None
+    if kind == Kind.DEVICE and (spec := _decoded(_device, raw).spec) and spec.node_name:
+        return NodeName(spec.node_name)
+    return None
 
 
 def references(key: ObjectKey, raw: bytes) -> frozenset[ObjectKey]:
     """What must be on a node that has this object."""
     if key.kind == Kind.POD:
         return frozenset(_of_pod(key.namespace, _decoded(_pod, raw).spec))
+    if key.kind == Kind.DEVICE:
+        return frozenset({model} if (model := model_of(key, raw)) else ())
     if key.kind == Kind.CLAIM and (volume := _decoded(_claim, raw).spec.volume_name):
         return frozenset({ObjectKey(Kind.VOLUME, "", volume)})
     return frozenset()
+
+
+def model_of(key: ObjectKey, raw: bytes) -> ObjectKey | None:
+    """The DeviceModel that device *key* names; it may name none."""
+    spec = _decoded(_device, raw).spec
+    name = spec.device_model_ref.name if spec and spec.device_model_ref else None
+    return ObjectKey(Kind.DEVICE_MODEL, key.namespace, name) if name else None
 
 
 def visible(key: ObjectKey, uid: str, raw: bytes) -> DesiredObject:
@@ -115,6 +144,8 @@ def visible(key: ObjectKey, uid: str, raw: bytes) -> DesiredObject:
     fields.pop("status", None)
     metadata = _decoded(_fields, bytes(fields.get("metadata", b"{}")))
     metadata.pop("managedFields", None)
+    if key.kind in _STATUS_INSIDE:
+        _forget_status(metadata)
     resource_version = metadata.pop("resourceVersion", None)
     fields["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
     version = hashlib.blake2b(msgspec.json.encode(fields), digest_size=9).hexdigest()
@@ -122,6 +153,16 @@ def visible(key: ObjectKey, uid: str, raw: bytes) -> DesiredObject:
         metadata["resourceVersion"] = resource_version
         fields["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
     return DesiredObject(key, Uid(uid), Version(version), msgspec.json.encode(fields))
+
+
+def _forget_status(metadata: dict[str, msgspec.Raw]) -> None:
+    """Take out what a mere change of the status leaves in *metadata*."""
+    metadata.pop("generation", None)
+    if annotations := _decoded(_annotations, metadata.get("annotations", msgspec.Raw(b"null"))):
+        annotations.pop(_LAST_APPLIED, None)
+        metadata["annotations"] = msgspec.Raw(msgspec.json.encode(annotations))
+        if not annotations:
+            del metadata["annotations"]
 
 
 def _of_pod(namespace: str, spec: _PodSpec) -> Iterator[ObjectKey]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from cloudcore.downstream.desired import Desired, Move, Want
-from cloudcore.downstream.observe import Observer
+from cloudcore.downstream.observe import BOUND, Observer
+from cloudcore.downstream.tell import DeviceTeller
 from cloudcore.hub.roster import Attached, Attachment, Roster
 from cloudcore.kube.contract import KubeClient, Patch
 from cloudcore.kube.errors import KubeError, NotFound
@@ -39,9 +40,11 @@ class Publisher:
     def __init__(self, observer: Observer, desired: Desired, roster: Roster, client: KubeClient, clock: Clock) -> None:
         self._observer, self._desired, self._roster = observer, desired, roster
         self._client, self._clock = client, clock
+        self._devices = DeviceTeller(observer, desired, client, clock)
+        self.said = self._devices.said
         self._news = roster.subscribe(Attached, InventoryArrived, DeliveryRefused)
         self._told: dict[tuple[NodeName, ObjectKey], set[ObjectKey]] = {}
-        """Pods that carry the condition, by what cannot be delivered to whom."""
+        """Pods and devices that carry the condition, by what cannot be delivered to whom."""
         self._news_of: dict[ObjectKey, dict[str, str | None]] = {}
         """What is still to be written on which pod."""
 
@@ -51,6 +54,7 @@ class Publisher:
             self._tellers = KeyedWorkers(group, self._write, self._clock, name="tell pod", limit=4)
             group.create_task(self._deliver(), name="deliver moves")
             group.create_task(self._serve(group), name="serve attaching nodes")
+            group.create_task(self._devices.run(), name="tell devices")
             try:
                 await self._observer.run(ready)
             finally:
@@ -102,19 +106,26 @@ class Publisher:
         attachment.link.kick()
 
     def _refused(self, key: ObjectKey, reason: str, node: NodeName) -> None:
-        """Say it where people look: a condition on the pod, or on every pod of the node that needs the object."""
+        """Say it where people look: a condition on the pod or device, or on all of the node that need the object."""
         bind(log, node=node).error("cannot deliver %s: %s", clean(key), reason)
-        pods = {key} if key.kind == Kind.POD else set(self._desired.users(key, node))
-        self._told[node, key] = pods
-        for pod in pods:
-            message = f"{key.kind} {key.namespace}/{key.name}: {reason}"[:1024]
-            self._tell(pod, {"status": "False", "reason": "NotDeliverable", "message": message})
+        users = {key} if key.kind in BOUND else set(self._desired.users(key, node))
+        self._told[node, key] = users
+        message = f"{key.kind} {key.namespace}/{key.name}: {reason}"[:1024]
+        for user in users:
+            if user.kind == Kind.DEVICE:
+                self._devices.refused(user, message)
+            else:
+                self._tell(user, {"status": "False", "reason": "NotDeliverable", "message": message})
 
     def _delivered(self, key: ObjectKey, node: NodeName) -> None:
-        """Take back what was said of *key*, on every pod that misses nothing else."""
-        for pod in self._told.pop((node, key), ()):
-            if not any(pod in pods for pods in self._told.values()):
-                self._tell(pod, {"status": "True", "reason": "Delivered", "message": None})
+        """Take back what was said of *key*, on every pod and device that misses nothing else."""
+        for user in self._told.pop((node, key), ()):
+            if any(user in users for users in self._told.values()):
+                continue
+            if user.kind == Kind.DEVICE:
+                self._devices.refused(user, "")
+            else:
+                self._tell(user, {"status": "True", "reason": "Delivered", "message": None})
 
     def _tell(self, pod: ObjectKey, what: dict[str, str | None]) -> None:
         self._news_of[pod] = {"type": DELIVERED, "lastTransitionTime": rfc3339(self._clock.utc()), **what}

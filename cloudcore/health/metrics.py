@@ -36,6 +36,10 @@ class Metrics:
         self._enrolments = Counter(
             "marram_enrolments", "Enrolment and renewal requests, by outcome", ("outcome",), registry=registry
         )
+        self._device_reports = Counter(
+            "marram_device_reports", "Reports on devices, by what became of them", ("outcome",), registry=registry
+        )
+        self._devices = Gauge("marram_devices_placed", "Devices that are bound to a node", registry=registry)
         self._depths = Gauge("marram_queue_depth", "Entries waiting, by queue", ("queue",), registry=registry)
         self._nodes = Gauge("marram_nodes_connected", "Edge nodes attached to this replica", registry=registry)
 
@@ -61,6 +65,14 @@ class Metrics:
     def enrolment(self, outcome: str) -> None:
         """An enrolment request was answered."""
         self._enrolments.labels(outcome).inc()
+
+    def device_report(self, outcome: str) -> None:
+        """A report on a device was written, unchanged, superseded or refused."""
+        self._device_reports.labels(outcome).inc()
+
+    def devices(self, count: Callable[[], int]) -> None:
+        """Where to look up the number of devices that are bound to a node."""
+        self._devices.set_function(lambda: float(count()))
 
     def nodes(self, count: Callable[[], int]) -> None:
         """Where to look up the number of attached nodes."""

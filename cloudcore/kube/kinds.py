@@ -54,6 +54,12 @@ CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeCl
 EVENTS: Final = Resource("", "v1", "events", "Event", namespaced=True)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
+DEFINITIONS: Final = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+DEVICE_MODELS: Final = Resource("devices.kubeedge.io", "v1beta1", "devicemodels", "DeviceModel", namespaced=True)
+DEVICES: Final = Resource("devices.kubeedge.io", "v1beta1", "devices", "Device", namespaced=True)
+DEVICE_STATUSES: Final = Resource("devices.kubeedge.io", "v1beta1", "devicestatuses", "DeviceStatus", namespaced=True)
 
 BY_KIND: Final[Mapping[str, Resource]] = {
     Kind.NODE: NODES,
@@ -65,5 +71,8 @@ BY_KIND: Final[Mapping[str, Resource]] = {
     Kind.SERVICE_ACCOUNT: SERVICE_ACCOUNTS,
     Kind.VOLUME: VOLUMES,
     Kind.CLAIM: CLAIMS,
+    Kind.DEVICE_MODEL: DEVICE_MODELS,
+    Kind.DEVICE: DEVICES,
+    Kind.DEVICE_STATUS: DEVICE_STATUSES,
 }
 """The channel's kinds (`edgelink.objects.Kind`) → where the API keeps them."""

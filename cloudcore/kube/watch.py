@@ -15,7 +15,7 @@ from contextlib import aclosing
 from typing import Final
 
 from cloudcore.kube.contract import EVERYTHING, Bookmark, Changed, Item, KubeClient, Selector
-from cloudcore.kube.errors import Gone, KubeError, Retryable, ServerFailed
+from cloudcore.kube.errors import Forbidden, Gone, KubeError, NotFound, Retryable, ServerFailed
 from cloudcore.kube.kinds import Resource
 from edgelink.aio.backoff import next_delay
 from edgelink.aio.clock import Clock
@@ -47,9 +47,14 @@ async def follow(
     clock: Clock,
     roll: Callable[[], float] = random.random,
     chunk: int = 500,
+    remedy: str = "",
 ) -> AsyncGenerator[Listed | Changed]:
-    """The endless stream. *roll* gives chance in [0, 1); failures are waited out, logged once, and once when over."""
-    trouble = _Trouble(resource.plural, clock, roll)
+    """The endless stream. *roll* gives chance in [0, 1); failures are waited out, logged once, and once when over.
+
+    With *remedy*, the resource type may be one the server does not know: then there are no such objects, and the log
+    says once what to do about it. When the type appears, its objects do.
+    """
+    trouble = _Trouble(resource.plural, clock, roll, remedy)
     since = ""
     while True:
         began, quiet = clock.now(), True
@@ -73,6 +78,11 @@ async def follow(
         except Gone as error:
             since = ""
             await trouble.wait(error, first_at_once=True)
+        except NotFound as error:
+            if remedy:
+                since = ""
+                yield Listed([], "", first=True, complete=True)
+            await trouble.wait(error)
         except KubeError as error:
             await trouble.wait(error)
         else:
@@ -93,8 +103,8 @@ async def _listing(client: KubeClient, resource: Resource, select: Selector, chu
 class _Trouble:
     """Counts failures in a row, waits between attempts, tells the log of the first and of the end."""
 
-    def __init__(self, plural: str, clock: Clock, roll: Callable[[], float]) -> None:
-        self._clock, self._roll = clock, roll
+    def __init__(self, plural: str, clock: Clock, roll: Callable[[], float], remedy: str) -> None:
+        self._clock, self._roll, self._remedy = clock, roll, remedy
         self._log = bind(log, resource=plural)
         self._failures = 0
         self._told = False
@@ -106,7 +116,9 @@ class _Trouble:
             return
         if not self._told:
             self._told = True
-            self._log.warning("no longer up to date, trying on: %s", clean(error, 500))
+            missing = self._remedy and isinstance(error, NotFound | Forbidden)
+            advice = f"; {self._remedy}" if missing else ""
+            self._log.warning("no longer up to date, trying on: %s%s", clean(error, 500), advice)
         asked = error.retry_after if isinstance(error, Retryable) else None
         await self._clock.sleep(max(asked or 0.0, next_delay(self._failures, cap=30.0, roll=self._roll())))
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from cloudcore.manifests.devices import GROUP
+
 Object = dict[str, Any]
 
 ACCOUNT: Final = "cloudcore"
@@ -30,6 +32,9 @@ CLUSTER_RULES: Final = [
     _rule(["pods"], ["delete"]),
     _rule(["events"], ["create", "patch"]),
     _rule(["serviceaccounts/token"], ["create"]),
+    _rule(["devices", "devicemodels"], ["get", "list", "watch"], GROUP),
+    _rule(["devices"], ["patch"], GROUP),
+    _rule(["devicestatuses"], ["get", "create", "patch"], GROUP),
 ]
 OWN_RULES: Final = [_rule(["secrets"], ["create", "patch", "delete"]), _rule(["configmaps"], ["create", "patch"])]
 LEASE_RULES: Final = [_rule(["leases"], ["get", "create", "patch"], "coordination.k8s.io")]

@@ -16,6 +16,7 @@ from cloudcore.kube.contract import KubeClient, Patch
 from cloudcore.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound, Retryable, Unauthorized
 from cloudcore.kube.kinds import BY_KIND, EVENTS, NODES, PODS
 from cloudcore.upstream import ownership, patches
+from cloudcore.upstream.device_reports import Beside, DeviceReports
 from cloudcore.upstream.ownership import Index, Verdict
 from edgelink.aio.backoff import next_delay
 from edgelink.aio.clock import Clock
@@ -31,16 +32,33 @@ _CONFLICTS: Final = 4
 """How often a conflict is taken for a passing one."""
 
 
+def _nothing(device: ObjectKey) -> None:
+    """Nobody else has anything to say of a device."""
+
+
+def _ignore(outcome: str) -> None:
+    """Nobody counts."""
+
+
 class Applier:
     """A service: takes reports from the roster and writes them."""
 
     name = "upstream"
 
     def __init__(
-        self, roster: Roster, client: KubeClient, index: Index, clock: Clock, *, refused: Callable[[str], None]
+        self,
+        roster: Roster,
+        client: KubeClient,
+        index: Index,
+        clock: Clock,
+        *,
+        refused: Callable[[str], None],
+        beside: Beside = _nothing,
+        counted: Callable[[str], None] = _ignore,
     ) -> None:
         self._roster, self._client, self._index, self._clock = roster, client, index, clock
-        self._refused = refused
+        self._refused, self._counted = refused, counted
+        self._devices = DeviceReports(client, clock, beside=beside, counted=counted)
         self._reports = roster.subscribe(ReportArrived)
         self._newest: dict[Subject, tuple[Attachment, Report]] = {}
         self._failures: dict[Subject, int] = {}
@@ -69,6 +87,7 @@ class Applier:
             # Superseded before it was written: the newer one carries all of it.
             attachment.session.acknowledge(older[1])
             attachment.link.kick()
+            self._count(report, "superseded")
         self._newest[subject] = (attachment, report)
         return attachment.node, report.key
 
@@ -83,6 +102,8 @@ class Applier:
     async def _write(self, subject: Subject) -> float | None:
         """Write the newest report on *subject*; seconds until the next try if that must wait."""
         attachment, report = self._newest[subject]
+        if report.key.kind == Kind.DEVICE_STATUS and (pause := self._devices.pause(report)):
+            return pause
         refusal = ""
         if self._roster.is_current(attachment):
             try:
@@ -119,6 +140,7 @@ class Applier:
             attachment.session.acknowledge(report)
         else:
             self._refused("report")
+            self._count(report, "refused")
             attachment.session.refuse(report, clean(refusal))
             kind = report.key.kind if report.key.kind in BY_KIND else ""  # a node may invent any number of them
             if (attachment.node, kind) not in self._said:
@@ -127,6 +149,10 @@ class Applier:
                     "refused a report on %s: %s (further ones are only counted)", clean(report.key), clean(refusal)
                 )
         attachment.link.kick()
+
+    def _count(self, report: Report, outcome: str) -> None:
+        if report.key.kind == Kind.DEVICE_STATUS:
+            self._counted(outcome)
 
     async def _carry_out(self, node: NodeName, report: Report) -> str:
         """Write *report*. Returns why not, if it never can be; "" when done."""
@@ -140,6 +166,8 @@ class Applier:
             await self._node(report)
         elif report.key.kind == Kind.EVENT:
             await self._event(node, report)
+        elif report.key.kind == Kind.DEVICE_STATUS:
+            await self._devices.write(node, report)
         elif report.action is Action.STATUS:
             await self._pod_status(report)
         else:

@@ -30,19 +30,21 @@ _MAY = {
     (Kind.POD, Action.STATUS),
     (Kind.POD, Action.REMOVED),
     (Kind.EVENT, Action.RECORDED),
+    (Kind.DEVICE_STATUS, Action.STATUS),
 }
 
 
 def judge(node: NodeName, report: Report, index: Index, subject: ObjectKey | None = None) -> Verdict:
-    """Whether *node* may make *report*. *subject* is what an event is about."""
+    """Whether *node* may make *report*. *subject* is what an event is about; a DeviceStatus is about its Device."""
     if (report.key.kind, report.action) not in _MAY:
         return Verdict.REFUSE
     if report.key.kind == Kind.NODE:
         return Verdict.TAKE if report.key.name == node else Verdict.REFUSE
-    about = subject or report.key
+    key = report.key
+    about = subject or (ObjectKey(Kind.DEVICE, key.namespace, key.name) if key.kind == Kind.DEVICE_STATUS else key)
     if about == ObjectKey(Kind.NODE, "", node):
         return Verdict.TAKE
-    if about.kind != Kind.POD:
+    if about.kind not in (Kind.POD, Kind.DEVICE):
         return Verdict.REFUSE
     known = index.get(about)
     if known is None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cloudcore.kube.kinds import DEVICES
 from edgelink.objects import Kind, NodeName, ObjectKey, Report
 
 LEASE_NAMESPACE: Final = "kube-node-lease"
@@ -16,6 +17,7 @@ REPLICA: Final = "marram.io/replica"
 EPOCH: Final = "marram.io/epoch"
 _LABELS: Final = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "node-role.kubernetes.io/edge")
 _OURS: Final = "marram.io/"
+_SUBJECTS: Final = {"Node": Kind.NODE, "Pod": Kind.POD, "Device": Kind.DEVICE}
 _EVENT_PREFIX: Final = 236
 """An Event's name begins with so much of its object's."""
 _EVENT_FIELDS: Final = (
@@ -29,18 +31,18 @@ def pod_status(report: Report) -> bytes:
 
     The QoS class is the API server's: it sets it at creation and refuses a whole status that has another one.
     """
-    status = {field: value for field, value in _status(report).items() if field != "qosClass"}
+    status = {field: value for field, value in status_of(report).items() if field != "qosClass"}
     return _dump({"metadata": {"uid": report.uid}, "status": status})
 
 
 def node_status(report: Report) -> bytes:
     """A strategic merge patch of the status and of the labels and annotations that are a node's own business."""
-    return _dump({"metadata": _node_metadata(report), "status": _status(report)})
+    return _dump({"metadata": _node_metadata(report), "status": status_of(report)})
 
 
 def node_conditions(report: Report) -> bytes:
     """Of `node_status` only the conditions, to say them again; empty if there are none."""
-    found = _status(report).get("conditions")
+    found = status_of(report).get("conditions")
     return _dump({"status": {"conditions": found}}) if found else b""
 
 
@@ -51,16 +53,19 @@ def node(report: Report) -> bytes:
 
 
 def subject(report: Report) -> ObjectKey:
-    """What an event is about: a pod, or a node."""
+    """What an event is about: a pod, a device, or a node."""
     involved = _body(report).get("involvedObject")
-    if not isinstance(involved, dict) or involved.get("kind") not in ("Node", "Pod"):
-        raise ValueError(f"event {report.key.name} is about neither a pod nor a node")
+    kind = _SUBJECTS.get(str(involved.get("kind"))) if isinstance(involved, dict) else None
+    if not isinstance(involved, dict) or kind is None:
+        raise ValueError(f"event {report.key.name} is about neither a pod nor a device nor a node")
+    if kind == Kind.DEVICE and involved.get("apiVersion") != DEVICES.api_version:
+        raise ValueError(f"event {report.key.name} is about a device of another group or version than {DEVICES.group}")
     name, namespace = str(involved.get("name", "")), str(involved.get("namespace", ""))
     if report.key.namespace != (namespace or "default"):
         raise ValueError(f"event {report.key.name} is not in the namespace of its object")
     if not report.key.name.startswith(f"{name[:_EVENT_PREFIX]}."):
         raise ValueError(f"event {report.key.name} is not named after its object")  # it could overwrite another's
-    return ObjectKey(Kind.POD, namespace, name) if involved["kind"] == "Pod" else ObjectKey(Kind.NODE, "", name)
+    return ObjectKey(kind, "" if kind == Kind.NODE else namespace, name)
 
 
 def event(report: Report, node: NodeName) -> dict[str, Any]:
@@ -111,7 +116,8 @@ def _items(value: object) -> list[tuple[str, object]]:
     return list(value.items()) if isinstance(value, dict) else []
 
 
-def _status(report: Report) -> Mapping[str, Any]:
+def status_of(report: Report) -> Mapping[str, Any]:
+    """The status in the body of *report*."""
     status = _body(report).get("status")
     if not isinstance(status, dict):
         raise ValueError(f"a report on {report.key} has no status")

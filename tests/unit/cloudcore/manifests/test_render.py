@@ -46,7 +46,7 @@ def kube(objects: list[Object]) -> FakeKube:
 
 def test_kinds_come_in_an_order_that_can_be_applied(objects: list[Object]) -> None:
     kinds = [one["kind"] for one in objects]
-    assert kinds[:2] == ["Namespace", "ServiceAccount"]
+    assert kinds[:5] == ["Namespace", *["CustomResourceDefinition"] * 3, "ServiceAccount"]
     assert kinds[-2:] == ["Deployment", "Service"]
     assert all({"apiVersion", "kind", "metadata"} <= set(one) for one in objects)
 
