@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 
 import msgspec
 
@@ -35,13 +36,14 @@ class Discovery:
         self._aggregated: dict[str, tuple[int, bytes, str]] = {}
 
     def groups(self) -> dict[str, dict[str, list[Resource]]]:
-        """group → version → resources, in the order they were registered."""
+        """group → version → resources: groups as they were registered, of versions the preferred one first."""
         found: dict[str, dict[str, list[Resource]]] = {}
         for resource in self._registry.every():
             found.setdefault(resource.group, {}).setdefault(resource.row.version, []).append(resource)
-        for versions in found.values():
+        for group, versions in found.items():
             for resources in versions.values():
                 resources.sort(key=lambda resource: resource.plural)
+            found[group] = {version: versions[version] for version in sorted(versions, key=preference)}
         return found
 
     def legacy_versions(self, address: str) -> Json:
@@ -82,6 +84,18 @@ class Discovery:
             known = (self._registry.generation, body, hashlib.sha512(body).hexdigest().upper())
             self._aggregated[root] = known
         return known[1], known[2]
+
+
+def preference(version: str) -> tuple[int, int, int, str]:
+    """Sorts versions as Kubernetes prefers them: v10, v2, v1, v11beta2, v3beta1, v12alpha1, others by name."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return 3, 0, 0, version
+    stage = {None: 0, "beta": 1, "alpha": 2}[match["stage"]]
+    return stage, -int(match["major"]), -int(match["minor"] or 0), version
+
+
+_VERSION = re.compile(r"v(?P<major>[1-9]\d*)((?P<stage>alpha|beta)(?P<minor>[1-9]\d*))?", re.ASCII)
 
 
 def _group(name: str, versions: list[str]) -> Json:

@@ -16,6 +16,8 @@ class CustomVersion:
     """What a CustomResourceDefinition says about one version."""
 
     schema: Json
+    stored: Json
+    """Schema of the version in which objects are kept: what it does not name does not survive."""
     columns: tuple[Json, ...] = ()
     selectable: tuple[str, ...] = ()
     scale: Json | None = None

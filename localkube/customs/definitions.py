@@ -119,13 +119,19 @@ def served_resources(definition: Json) -> list[Resource]:
     return found
 
 
+def _schema(version: Json) -> Json:
+    schema: Json = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+    return schema
+
+
 def _custom(spec: Json, version: Json) -> CustomVersion:
     deprecation = None
     if version.get("deprecated"):
         default = f"{spec['group']}/{version['name']} {spec['names']['kind']} is deprecated"
         deprecation = version.get("deprecationWarning") or default
     return CustomVersion(
-        schema=(version.get("schema") or {}).get("openAPIV3Schema") or {},
+        schema=_schema(version),
+        stored=_schema(next(one for one in spec["versions"] if one.get("storage"))),
         columns=tuple(version.get("additionalPrinterColumns") or ()),
         selectable=tuple(field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()),
         scale=(version.get("subresources") or {}).get("scale"),

@@ -58,5 +58,7 @@ def _clean_custom(call: Call, obj: Json) -> tuple[Json, list[str]]:
     meta, unknown = clean(obj.get("metadata") or {}, "V1ObjectMeta", call.resource.kind, call.resource.row.version)
     unknown = [f"metadata.{path}" for path in unknown]
     kept, dropped = prune(body, custom.schema)
+    if custom.stored is not custom.schema:
+        kept, _ = prune(kept, custom.stored)
     cleaned = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": meta, **kept}
     return cleaned, unknown + dropped
