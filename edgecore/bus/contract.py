@@ -21,6 +21,10 @@ class Message(Protocol):
     @property
     def retained(self) -> bool: ...
 
+    @property
+    def id(self) -> str:
+        """The same again when the same message comes again after a reconnect; empty for one of QoS 0."""
+
     def done(self) -> None:
         """Acknowledge it: the broker forgets it. One that is not comes again after a reconnect or a restart of ours."""
 
@@ -32,10 +36,16 @@ class Bus(Protocol):
     def connected(self) -> bool: ...
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Returns once the broker has it (QoS ≥ 1). Keeps no queue. Raises BrokerGone."""
+        """Returns once the broker has it (QoS ≥ 1). Keeps no queue. Raises BrokerGone.
+
+        The broker has every filter of an earlier `subscribe` by then: no answer is missed.
+        """
 
     def subscribe(self, *filters: str, qos: int = 1) -> contextlib.AbstractContextManager[AsyncIterator[Message]]:
-        """Messages on *filters* for as long as the context lasts, across reconnects. Bounded: the broker waits."""
+        """Messages on *filters* for as long as the context lasts, across reconnects. Bounded: the broker waits.
+
+        Messages that came meanwhile are kept for a subscriber that leaves and is back within half a minute.
+        """
 
     def connections(self) -> AsyncIterator[bool]:
         """Whether there is a connection, now and on every change."""
