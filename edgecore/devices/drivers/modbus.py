@@ -1,0 +1,251 @@
+"""Modbus devices over TCP and serial lines: one driver per device, one bus per connection.
+
+`ModbusDrivers` makes the drivers and keeps what outlives a connection attempt: the buses, what a device was found to
+refuse, and how often reads were late. A driver turns properties into the fewest reads and values into writes; whose
+turn it is on the connection is the bus's business, bytes on the wire are the line's.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from device_models.coalesce import Block, Cut, coalesce, cut
+from device_models.errors import BadValue
+from device_models.modbus import BadTarget, Endpoint, ModbusTarget, SerialEndpoint, target
+from device_models.registers import RegisterSpec, piece
+from device_models.visitor import BadVisitor, register
+from edgecore.devices.driver import BadSetting, Device, DeviceRefused, Driver, Outcome, Property, Value
+from edgecore.devices.drivers import modbus_contract as contract
+from edgecore.devices.drivers.modbus_bus import Answer, Bus
+from edgecore.devices.drivers.modbus_contract import ILLEGAL_FUNCTION, TOO_WIDE, Line, Refusal, Request
+from edgelink.aio.clock import Clock
+
+_PATIENCE: Final = 10.0
+"""Seconds that a call may wait for its turns, beside its own time-outs."""
+_PLANS: Final = 32
+"""Sets of properties whose reads a device keeps worked out."""
+
+
+@dataclasses.dataclass(slots=True)
+class Known:
+    """What was learned of a device, kept while its registers stay the same."""
+
+    specs: Mapping[str, RegisterSpec]
+    cuts: set[Cut] = dataclasses.field(default_factory=set)
+    many: bool = False
+    """Whether it writes single registers and bits only by the functions for several."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Shared:
+    bus: Bus
+    endpoint: Endpoint
+    task: asyncio.Task[None]
+    users: int = 0
+
+
+class ModbusDrivers:
+    """Factory of all Modbus drivers of this node."""
+
+    def __init__(self, group: asyncio.TaskGroup, clock: Clock) -> None:
+        self.clock = clock
+        self._group = group
+        self._shared: dict[str, _Shared] = {}
+        self._known: dict[str, Known] = {}
+        self._missed: dict[str, int] = {}
+
+    def __call__(self, device: Device) -> Driver:
+        """Raises BadSetting."""
+        return ModbusDriver(device, self)
+
+    def missed(self, device_id: str) -> int:
+        """How many values of this device came after the next should have been read, or not at all."""
+        return self._missed.get(device_id, 0)
+
+    @property
+    def missed_total(self) -> int:
+        return sum(self._missed.values())
+
+    def miss(self, device_id: str, count: int) -> None:
+        if count:
+            self._missed[device_id] = self._missed.get(device_id, 0) + count
+
+    def known(self, device_id: str, specs: Mapping[str, RegisterSpec]) -> Known:
+        """What is known of a device with these registers."""
+        found = self._known.get(device_id)
+        if found is None or found.specs != specs:
+            found = self._known[device_id] = Known(specs)
+        return found
+
+    def join(self, endpoint: Endpoint) -> Bus:
+        """The bus of *endpoint*, until `leave`. Raises BadSetting."""
+        shared = self._shared.get(str(endpoint))
+        if shared is None:
+            bus = Bus(str(endpoint), _opener(endpoint), self.clock)
+            task = self._group.create_task(bus.run(), name=f"modbus {endpoint}")
+            shared = self._shared[str(endpoint)] = _Shared(bus, endpoint, task)
+        elif shared.endpoint != endpoint:
+            raise BadSetting(
+                f"spec.protocol.configData: other devices use {endpoint} with other settings: {_line(shared.endpoint)}"
+            )
+        shared.users += 1
+        return shared.bus
+
+    def leave(self, endpoint: Endpoint) -> None:
+        shared = self._shared[str(endpoint)]
+        shared.users -= 1
+        if not shared.users:
+            del self._shared[str(endpoint)]
+            shared.task.cancel()
+            # Now, not when the task gets to it: somebody may open the same serial line next.
+            shared.bus.close()
+
+
+class ModbusDriver(Driver):
+    """One unit on a bus."""
+
+    def __init__(self, device: Device, drivers: ModbusDrivers) -> None:
+        super().__init__(device)
+        self._drivers = drivers
+        self._specs, self._bad = _registers(device)
+        try:
+            self._target = target(device)
+        except BadTarget as bad:
+            raise BadSetting(str(bad)) from bad
+        self.timeout = _PATIENCE + 4 * self._target.timeout
+        self._bus: Bus | None = None
+        self._known = drivers.known(device.id, self._specs)
+        self._plans: dict[tuple[str, ...], list[Block]] = {}
+
+    async def connect(self) -> None:
+        """Done when the unit has answered anything at all."""
+        self._bus = self._drivers.join(self._target.endpoint)
+        if first := next(iter(self._specs.values()), None):
+            request = contract.read(first.table, first.address, first.count)
+            await self._ask(self._bus, [request], self._drivers.clock.now())
+        else:
+            await self._bus.reach(self._target.timeout)
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        assert self._bus
+        begun = self._drivers.clock.now()
+        asked = [prop.name for prop in properties if prop.name in self._specs]
+        found: dict[str, Outcome] = {prop.name: self._bad[prop.name] for prop in properties if prop.name in self._bad}
+        values: dict[RegisterSpec, Outcome] = {}
+        deadline = begun + min((prop.collect_cycle for prop in properties), default=0.0)
+        late = len(properties)
+        try:
+            await self._read(self._bus, self._plan(tuple(asked)), deadline, values)
+            took = self._drivers.clock.now() - begun
+            late = sum(took > prop.collect_cycle for prop in properties)
+        finally:
+            self._drivers.miss(self.device.id, late)
+        for name in asked:
+            found[name] = values[self._specs[name]]
+        return found
+
+    async def write(self, prop: Property, value: Value) -> None:
+        assert self._bus
+        spec = self._spec_to_write(prop)
+        try:
+            data = spec.encode(value)
+        except BadValue as bad:
+            raise DeviceRefused(f"{prop.name} {bad}") from bad
+        answer = await self._write(self._bus, spec, data)
+        if isinstance(answer, Refusal) and answer.code == ILLEGAL_FUNCTION and spec.count == 1 and not self._known.many:
+            self._known.many = True
+            answer = await self._write(self._bus, spec, data)
+            self._known.many = not isinstance(answer, Refusal)
+        if isinstance(answer, Refusal):
+            raise DeviceRefused(str(answer))
+
+    async def close(self) -> None:
+        if self._bus:
+            self._bus = None
+            self._drivers.leave(self._target.endpoint)
+
+    # --- reading
+
+    def _plan(self, names: tuple[str, ...]) -> list[Block]:
+        plan = self._plans.get(names)
+        if plan is None:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            plan = self._plans[names] = self._coalesced([self._specs[name] for name in names])
+        return plan
+
+    def _coalesced(self, specs: Sequence[RegisterSpec]) -> list[Block]:
+        wish: ModbusTarget = self._target
+        return coalesce(specs, max_gap=wish.max_gap, max_registers=wish.max_registers, cuts=self._known.cuts)
+
+    async def _read(self, bus: Bus, plan: list[Block], deadline: float, values: dict[RegisterSpec, Outcome]) -> None:
+        """Fill in *values*; what the device refuses in one read is asked for in smaller ones."""
+        while plan:
+            answers = await self._ask(bus, [contract.read(b.table, b.address, b.count) for b in plan], deadline)
+            again: list[Block] = []
+            for block, answer in zip(plan, answers, strict=True):
+                if not isinstance(answer, Refusal):
+                    _decode(block, answer, values)
+                elif answer.code in TOO_WIDE and (place := cut(block)):
+                    self._known.cuts.add(place)
+                    self._plans.clear()
+                    again += self._coalesced(block.specs)
+                else:
+                    values.update(dict.fromkeys(block.specs, DeviceRefused(str(answer))))
+            plan = again
+
+    async def _ask(self, bus: Bus, requests: Sequence[Request], deadline: float) -> list[Answer]:
+        return await bus.read(self._target.unit, requests, self._target.timeout, deadline)
+
+    # --- writing
+
+    def _spec_to_write(self, prop: Property) -> RegisterSpec:
+        if bad := self._bad.get(prop.name):
+            raise bad
+        spec = self._specs[prop.name]
+        if not spec.table.writable:
+            raise DeviceRefused(f"{prop.name} cannot be written: it is a {spec.table}, which Modbus only reads")
+        return spec
+
+    async def _write(self, bus: Bus, spec: RegisterSpec, data: bytes) -> Answer:
+        request = contract.write(spec.table, spec.address, spec.count, data, single=not self._known.many)
+        return await bus.write(self._target.unit, request, self._target.timeout)
+
+
+def _registers(device: Device) -> tuple[dict[str, RegisterSpec], dict[str, DeviceRefused]]:
+    """Where the properties lie, and which of them do not say so. One bad property costs the others nothing."""
+    specs: dict[str, RegisterSpec] = {}
+    bad: dict[str, DeviceRefused] = {}
+    for prop in device.properties.values():
+        try:
+            specs[prop.name] = register(prop)
+        except BadVisitor as why:
+            bad[prop.name] = DeviceRefused(str(why))
+    if bad and not specs:
+        raise BadSetting("; ".join(map(str, bad.values())))
+    return specs, bad
+
+
+def _decode(block: Block, data: bytes, values: dict[RegisterSpec, Outcome]) -> None:
+    for spec in block.specs:
+        try:
+            values[spec] = spec.decode(piece(data, spec, block.address))
+        except BadValue as bad:
+            values[spec] = DeviceRefused(str(bad))
+
+
+def _opener(endpoint: Endpoint) -> contract.Opener:
+    async def opened(timeout: float) -> Line:
+        # Loaded late: a node without Modbus devices never pays for pymodbus.
+        from edgecore.devices.drivers.modbus_line import open_line
+
+        return await open_line(endpoint, timeout)
+
+    return opened
+
+
+def _line(endpoint: Endpoint) -> str:
+    if isinstance(endpoint, SerialEndpoint):
+        return f"{endpoint.baud} baud {endpoint.data_bits}{endpoint.parity}{endpoint.stop_bits}"
+    return str(endpoint)
