@@ -17,8 +17,8 @@ import aiosqlite
 
 from edgecore.store import schema, seal
 from edgecore.store.changes import Changes
-from edgecore.store.errors import StoreError, StoreFull
-from edgecore.store.file import existing, prepare, translated
+from edgecore.store.errors import StoreBroken, StoreError, StoreFull
+from edgecore.store.file import MAIN, Layout, existing, prepare, suspect, translated
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +81,9 @@ class Database:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, path: Path) -> AsyncIterator["Database"]:
+    async def open(cls, path: Path, layout: Layout = MAIN) -> AsyncIterator["Database"]:
         """Check, salvage if need be, upgrade and open. Raises StoreError; after that a body's exception is grouped."""
-        prepare(path)
+        prepare(path, layout)
         async with aiosqlite.connect(path, isolation_level="IMMEDIATE") as connection:
             database = cls(connection, path)
             await database._set_up(_PRAGMAS)
@@ -95,7 +95,7 @@ class Database:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def read_only(cls, path: Path) -> AsyncIterator["Database"]:
+    async def read_only(cls, path: Path, layout: Layout = MAIN) -> AsyncIterator["Database"]:
         """Open for reading, whether or not a daemon has the file open. Raises StoreError."""
         uri = existing(path)
         doing = f"read the node's store {path}"
@@ -104,8 +104,8 @@ class Database:
                 database = cls(connection, path)
                 await database._set_up(("query_only = ON", "busy_timeout = 5000"))
                 [(have,)] = await database.fetch("PRAGMA user_version")
-                schema.require_known(have, len(schema.STEPS), str(path))
-                if have < len(schema.STEPS):
+                schema.require_known(have, len(layout.steps), str(path))
+                if have < len(layout.steps):
                     raise StoreError(f"cannot {doing}: an older edgecore wrote it; start edgecore once to upgrade it")
                 yield database
         except sqlite3.Error as cause:
@@ -151,7 +151,7 @@ class Database:
             try:
                 return [tuple(row) for row in await self._connection.execute_fetchall(sql, parameters)]
             except sqlite3.Error as cause:
-                raise translated(cause, f"read the node's store {self._path}") from cause
+                raise self._failure(cause, "read") from cause
 
     async def write(self, *statements: Statement, committed: Callable[[], None] = _nothing) -> None:
         """Run *statements* in one transaction, shared with whoever else writes now; returns when it is on the disk.
@@ -178,7 +178,7 @@ class Database:
             async with self._turn:
                 await self._transact_or_shrink(_merged(group))
         except sqlite3.Error as error:
-            failure = translated(error, f"write the node's store {self._path}")
+            failure = self._failure(error, "write")
             self._note(str(failure) if isinstance(failure, StoreFull) else self._trouble)
             for write in group:
                 if not write.done.done():
@@ -189,6 +189,12 @@ class Database:
             write.committed()
             if not write.done.done():
                 write.done.set_result(None)
+
+    def _failure(self, error: sqlite3.Error, doing: str) -> Exception:
+        failure = translated(error, f"{doing} the node's store {self._path}")
+        if isinstance(failure, StoreBroken):
+            suspect(self._path)
+        return failure
 
     async def _transact_or_shrink(self, statements: Sequence[Statement]) -> None:
         try:

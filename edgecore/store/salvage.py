@@ -2,9 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
-
-from edgecore.store.schema import RECORD_TABLES
+from collections.abc import Iterator, Sequence
 
 
 def _tolerant(connection: sqlite3.Connection, query: str, *parameters: object) -> Iterator[tuple[object, ...]]:
@@ -27,11 +25,11 @@ def _rowids(connection: sqlite3.Connection, table: str) -> list[int]:
     return sorted(found)
 
 
-def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection) -> int:
-    """Copy what can be read into *fresh*, whose tables exist and are empty; how many rows came over."""
+def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, tables: Sequence[str]) -> int:
+    """Copy what can be read of *tables* into *fresh*, whose tables exist and are empty; how many rows came over."""
     copied = 0
     fresh.execute("BEGIN IMMEDIATE")
-    for table in RECORD_TABLES:
+    for table in tables:
         columns = [str(row[1]) for row in fresh.execute(f"PRAGMA table_info({table})")]
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         for rowid in _rowids(damaged, table):
