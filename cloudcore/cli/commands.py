@@ -6,7 +6,8 @@ import sys
 from typing import Final
 
 from cloudcore import config
-from cloudcore.cli import nodes, tokens
+from cloudcore.cli import convert, nodes, tokens
+from cloudcore.cli.convert import NotConverted
 from cloudcore.cli.output import say
 from cloudcore.enroll.errors import EnrolmentRefused
 from cloudcore.enroll.keystore import KeysUnusable
@@ -18,14 +19,15 @@ IMAGE: Final = "marram/cloudcore:latest"
 
 
 def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
-    """Add ``token``, ``node`` and ``manifests``."""
+    """Add ``token``, ``node``, ``convert`` and ``manifests``."""
     tokens.add_parser(subparsers)
     nodes.add_parser(subparsers)
+    convert.add_parser(subparsers)
     example = "example:\n  cloudcore manifests --image registry.example/cloudcore:1 | kubectl apply -f -"
     parser = subparsers.add_parser(
         "manifests",
         help="print what a cluster needs to run CloudCore",
-        description="Print namespace, access rules, Deployment and Service as YAML.",
+        description="Print namespace, custom resources, access rules, Deployment and Service as YAML.",
         epilog=example,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command in *args*; the exit code."""
     try:
         asyncio.run(args.admin(args))
-    except (config.ConfigError, KubeError, KeysUnusable, EnrolmentRefused) as failed:
+    except (config.ConfigError, KubeError, KeysUnusable, EnrolmentRefused, NotConverted) as failed:
         say(f"cloudcore: {failed}", sys.stderr)
         return 1
     return 0

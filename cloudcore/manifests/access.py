@@ -32,8 +32,8 @@ CLUSTER_RULES: Final = [
     _rule(["pods"], ["delete"]),
     _rule(["events"], ["create", "patch"]),
     _rule(["serviceaccounts/token"], ["create"]),
-    _rule(["devices", "devicemodels"], ["get", "list", "watch"], GROUP),
-    _rule(["devices"], ["patch"], GROUP),
+    _rule(["devicemodels"], ["get", "list", "watch"], GROUP),
+    _rule(["devices"], ["list", "watch", "patch"], GROUP),
     _rule(["devicestatuses"], ["get", "create", "patch"], GROUP),
 ]
 OWN_RULES: Final = [_rule(["secrets"], ["create", "patch", "delete"]), _rule(["configmaps"], ["create", "patch"])]

@@ -131,9 +131,19 @@ class Cell:
     def __init__(self, authority: Authority, kube: FakeKube, *, limits: Limits = CLOUD_LIMITS, replica: str) -> None:
         self.kube, self.clock = kube, HurriedClock()
         self.refused: collections.Counter[str] = collections.Counter()
+        self.device_reports: collections.Counter[str] = collections.Counter()
         self.roster, self.desired = Roster(), Desired()
         self.observer = Observer(kube, self.desired, self.clock)
-        self.applier = Applier(self.roster, kube, self.desired, self.clock, refused=self._count)
+        publisher = Publisher(self.observer, self.desired, self.roster, kube, self.clock)
+        self.applier = Applier(
+            self.roster,
+            kube,
+            self.desired,
+            self.clock,
+            refused=self._count,
+            beside=publisher.said,
+            counted=self._count_device,
+        )
         pair = authority.issue("cloudcore")
         self.listener = Listener(
             Door(port=0, grpc=False),
@@ -146,11 +156,14 @@ class Cell:
             refused=self._count,
         )
         self.services: list[Service] = [
-            Publisher(self.observer, self.desired, self.roster, kube, self.clock),
+            publisher,
             self.applier,
             Leases(self.roster, kube, self.clock, replica=replica),
             Tokens(self.roster, kube, self.desired, refused=self._count),
         ]
+
+    def _count_device(self, outcome: str) -> None:
+        self.device_reports[outcome] += 1
 
     def _count(self, what: str) -> None:
         self.refused[what] += 1
@@ -186,6 +199,12 @@ class Cell:
         self.put(Kind.POD, name, spec={"nodeName": node, **spec})
         return ObjectKey(Kind.POD, "plant", name)
 
+    def device(self, name: str, node: str = "", model: str = "", **more: Any) -> ObjectKey:  # noqa: ANN401 - any JSON
+        """A Device; bound and with a model if they are named."""
+        spec = {"nodeName": node, "deviceModelRef": {"name": model}, **more.pop("spec", {})}
+        self.put(Kind.DEVICE, name, spec=spec, **more)
+        return ObjectKey(Kind.DEVICE, "plant", name)
+
     def edge(self, name: str) -> None:
         self.put(Kind.NODE, name, metadata={"labels": {"node-role.kubernetes.io/edge": ""}})
 
@@ -199,6 +218,12 @@ class Cell:
     def says(self, key: ObjectKey, revision: int, status: Body, *, uid: str | None = None) -> Report:
         body = json.dumps({"status": status}).encode()
         return Report(key, self.uid(key) if uid is None else Uid(uid), revision, Action.STATUS, body)
+
+    def says_of(self, device: ObjectKey, revision: int, status: Body, *, uid: str | None = None) -> Report:
+        """A report on *device*, as edges make them."""
+        key = ObjectKey(Kind.DEVICE_STATUS, device.namespace, device.name)
+        body = json.dumps({"status": status}).encode()
+        return Report(key, self.uid(device) if uid is None else Uid(uid), revision, Action.STATUS, body)
 
 
 def config_map(name: str) -> ObjectKey:

@@ -72,15 +72,34 @@ async def _a_nodes_life(cell: Cell, node: Node) -> None:
         report = Report(ObjectKey(Kind.EVENT, "plant", "boiler.1"), Uid(""), revision, Action.RECORDED, body)
         assert await node.report(report) == ""
     assert await node.report(Report(pod, cell.uid(pod), 5, Action.REMOVED, b"{}")) == ""
+    await _a_device(cell, node)
     # A newer session takes the Lease over: read, then patched.
     async with cell.node(NODE):
         epoch = "marram.io/epoch"
         await until(lambda: cell.kube.objects[LEASE]["metadata"]["annotations"][epoch] == "2")
 
 
+async def _a_device(cell: Cell, node: Node) -> None:
+    device = cell.device("meter", NODE)
+    await until(lambda: device in node.have)
+    for revision, state in ((10, "online"), (11, "offline")):
+        assert await node.report(cell.says_of(device, revision, {"state": state})) == ""
+    # There is no model of it: that is said beside what the node says.
+    status = ("devicestatuses", "plant", "meter")
+    await until(lambda: cell.kube.objects[status]["status"].get("conditions"), "a word on the missing model")
+
+
 async def _fetching(cell: Cell) -> None:
     """What becomes needed later is fetched, of whatever kind it is."""
-    for kind in (Kind.POD, Kind.CONFIG_MAP, Kind.SECRET, Kind.SERVICE_ACCOUNT, Kind.VOLUME, Kind.CLAIM):
+    for kind in (
+        Kind.POD,
+        Kind.CONFIG_MAP,
+        Kind.SECRET,
+        Kind.SERVICE_ACCOUNT,
+        Kind.VOLUME,
+        Kind.CLAIM,
+        Kind.DEVICE_MODEL,
+    ):
         resource = BY_KIND[kind]
         with contextlib.suppress(KeyError):
             await cell.observer._get(resource, ObjectKey(kind, "plant" if resource.namespaced else "", "x"))

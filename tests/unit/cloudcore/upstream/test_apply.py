@@ -277,7 +277,7 @@ async def test_an_event_on_the_node_itself_is_taken_and_on_another_is_not(cell: 
     ("make", "answer"),
     [
         (lambda: event(1, name="theirs"), "may not report on"),
-        (lambda: event(1, kind="Secret", name="s"), "neither a pod nor a node"),
+        (lambda: event(1, kind="Secret", name="s"), "neither a pod nor a device nor a node"),
         (lambda: Report(ObjectKey(Kind.EVENT, "plant", "x"), Uid(""), 1, Action.RECORDED, b"\xff"), "is not JSON"),
     ],
     ids=["of another node", "of a secret", "of nothing"],

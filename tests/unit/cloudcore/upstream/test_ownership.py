@@ -9,13 +9,14 @@ from edgelink.objects import Action, DesiredObject, Kind, NodeName, ObjectKey, R
 MINE, OTHER = NodeName("press-03"), NodeName("press-04")
 POD, FOREIGN = ObjectKey(Kind.POD, "plant", "boiler"), ObjectKey(Kind.POD, "plant", "cooler")
 ACCOUNT = ObjectKey(Kind.SERVICE_ACCOUNT, "plant", "runner")
+DEVICE, MOVED = ObjectKey(Kind.DEVICE, "plant", "meter"), ObjectKey(Kind.DEVICE, "plant", "moved")
 EVENT = ObjectKey(Kind.EVENT, "plant", "boiler.17")
 
 
 @pytest.fixture
 def index() -> Desired:
     desired = Desired()
-    for key, node in ((POD, MINE), (FOREIGN, OTHER)):
+    for key, node in ((POD, MINE), (FOREIGN, OTHER), (DEVICE, MINE), (MOVED, OTHER)):
         desired.put(DesiredObject(key, Uid("u1"), Version("1"), b"{}"), frozenset({ACCOUNT}), node)
     desired.put(DesiredObject(ACCOUNT, Uid("sa"), Version("1"), b"{}"), frozenset())
     return desired
@@ -27,6 +28,10 @@ def report(key: ObjectKey, action: Action = Action.STATUS, uid: str = "u1") -> R
 
 def node(name: str) -> ObjectKey:
     return ObjectKey(Kind.NODE, "", name)
+
+
+def status_of(device: str) -> ObjectKey:
+    return ObjectKey(Kind.DEVICE_STATUS, "plant", device)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,13 @@ def node(name: str) -> ObjectKey:
         (report(ObjectKey(Kind.POD, "plant", "nobody")), Verdict.GONE),
         (report(POD, Action.RECORDED), Verdict.REFUSE),
         (report(node(MINE), Action.REMOVED), Verdict.REFUSE),
+        (report(status_of("meter")), Verdict.TAKE),
+        (report(status_of("meter"), uid="older"), Verdict.GONE),
+        (report(status_of("moved")), Verdict.REFUSE),
+        (report(status_of("nobody")), Verdict.GONE),
+        (report(status_of("boiler")), Verdict.GONE),
+        (report(status_of("meter"), Action.REMOVED), Verdict.REFUSE),
+        (report(DEVICE), Verdict.REFUSE),
         (report(ACCOUNT), Verdict.REFUSE),
         (report(ObjectKey(Kind.SECRET, "plant", "s")), Verdict.REFUSE),
         (report(ObjectKey(Kind.LEASE, "kube-node-lease", MINE)), Verdict.REFUSE),
@@ -57,6 +69,8 @@ def test_who_may_report_what(index: Desired, what: Report, verdict: Verdict) -> 
     ("subject", "verdict"),
     [
         (POD, Verdict.TAKE),
+        (DEVICE, Verdict.TAKE),
+        (MOVED, Verdict.REFUSE),
         (FOREIGN, Verdict.REFUSE),
         (node(MINE), Verdict.TAKE),
         (node(OTHER), Verdict.REFUSE),

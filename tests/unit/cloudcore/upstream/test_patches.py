@@ -117,15 +117,18 @@ def test_an_event_keeps_its_own_fields_and_says_who_speaks() -> None:
 
 def test_what_an_event_is_about() -> None:
     assert patches.subject(event(kind="Pod", namespace="plant", name="boiler")) == POD_KEY
+    device = event(kind="Device", apiVersion="devices.kubeedge.io/v1beta1", namespace="plant", name="boiler")
+    assert patches.subject(device) == ObjectKey(Kind.DEVICE, "plant", "boiler")
     assert patches.subject(event("default", f"{NODE}.17", kind="Node", name=NODE)) == NODE_KEY
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (event(kind="Secret", namespace="plant", name="s"), "neither a pod nor a node"),
-        (report(POD_KEY, {}), "neither a pod nor a node"),
+        (event(kind="Secret", namespace="plant", name="s"), "neither a pod nor a device nor a node"),
+        (report(POD_KEY, {}), "neither a pod nor a device nor a node"),
         (event("kube-system", kind="Pod", namespace="plant", name="boiler"), "not in the namespace"),
+        (event(kind="Device", namespace="plant", name="boiler"), "another group or version"),
         (event(kind="Node", name=NODE), "not in the namespace"),
         (event("plant", "pump.17", kind="Pod", namespace="plant", name="boiler"), "not named after"),
     ],
