@@ -12,14 +12,17 @@ import json
 import os
 import time
 import tty
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+from pymodbus.simulator.simdevice import SimAction
 
 _FUNCTIONS: Final = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+_READS: Final = (1, 2, 3, 4)
 GARBAGE: Final = b"\xde\xad\xbe\xef\x00\xff\x42\x13"
 
 
@@ -105,17 +108,26 @@ class Simulator:
             begin = last + 1
         return made
 
-    def _action(self, unit: int) -> Callable[..., Awaitable[None]]:
-        async def act(function: int, _start: int, address: int, _count: int, _now: object, values: object) -> None:
+    def _action(self, unit: int) -> SimAction:
+        async def act(
+            function: int,
+            _start: int,
+            address: int,
+            _count: int,
+            _now: list[int],
+            values: list[int] | list[bool] | None,
+        ) -> ExcCodes | None:
             if self._setting:
-                return
+                return None
             if values is None:
                 self.requests += 1
             else:
                 entry = {"at": time.monotonic(), "unit": unit, "function": function, "address": address}
                 self._log.write(json.dumps({**entry, "values": values}) + "\n")
-            if self._delay and function in (1, 2, 3, 4) or self._delay and values is not None:
+            # A write of one is followed by a look at what it made of it.
+            if self._delay and (function in _READS or values is not None):
                 await asyncio.sleep(self._delay)
+            return None
 
         return act
 
@@ -141,7 +153,7 @@ class Simulator:
 
     async def _unplug(self) -> None:
         for server in self._servers:
-            await server.shutdown()
+            await server.shutdown()  # type: ignore[no-untyped-call]
         self._servers = []
 
     def _tcp_packet(self, sending: bool, data: bytes) -> bytes:
@@ -157,7 +169,7 @@ class Simulator:
 
 
 @contextlib.contextmanager
-def _cable(path: Path):  # noqa: ANN202 - a context manager of the far end's path
+def _cable(path: Path) -> Iterator[str]:
     """Two ptys, each one's master joined to the other's: the near end is linked at *path*, the far end is returned."""
     loop = asyncio.get_running_loop()
     (near, near_end), (far, far_end) = os.openpty(), os.openpty()
