@@ -87,14 +87,13 @@ def finite_number(value: object) -> float | None:
 class Fields:
     """One mapping, read by key. Complaints of all readers over one object go to one list, in reading order."""
 
-    __slots__ = ("_keys", "_members", "complaints", "path")
+    __slots__ = ("_keys", "_members", "_sound", "complaints", "path")
 
     def __init__(self, members: object, path: str, complaints: list[Complaint]) -> None:
         self.path, self.complaints = path, complaints
-        self._members: Mapping[Any, Any] = {}
-        if isinstance(members, Mapping):
-            self._members = members
-        elif members is not None:
+        self._members: Mapping[Any, Any] = members if isinstance(members, Mapping) else {}
+        self._sound = members is None or isinstance(members, Mapping)
+        if not self._sound:
             complaints.append(Complaint(path or "object", f"must be an object, not {shown(members)}"))
         self._keys: dict[str, str] = {}
         for key in self._members:
@@ -104,6 +103,11 @@ class Fields:
     def complain(self, key: str, message: str, *, fatal: bool = True) -> None:
         """Say what is wrong with member *key*, named as it is written in the object."""
         self.complaints.append(Complaint(joined(self.path, self._written(key) or key), message, fatal))
+
+    def missing(self, key: str, rule: str, *, fatal: bool = True) -> None:
+        """Say that member *key* is missing, unless it is the whole object that is wrong, which has been said."""
+        if self._sound:
+            self.complain(key, f"is missing: {rule}", fatal=fatal)
 
     def __contains__(self, key: str) -> bool:
         return self._written(key) is not None
@@ -207,7 +211,9 @@ class Fields:
 
     def sub(self, key: str) -> "Fields":
         """Reader of the object at *key*; an empty one if it is absent or no object."""
-        return Fields(self.raw(key), joined(self.path, self._written(key) or key), self.complaints)
+        inner = Fields(self.raw(key), joined(self.path, self._written(key) or key), self.complaints)
+        inner._sound &= self._sound
+        return inner
 
     def items(self, key: str, *, most: int) -> Iterator[tuple[str, object]]:
         """Path and value of each element of the list at *key*; those after *most* are refused."""
@@ -237,7 +243,7 @@ class Fields:
     def _given(self, key: str, rule: str, required: bool) -> object:
         value = self.raw(key)
         if value is None and required:
-            self.complain(key, f"is missing: must be {rule}")
+            self.missing(key, f"must be {rule}")
         return value
 
     def _refuse(self, key: str, rule: str, value: object, default: D) -> D:

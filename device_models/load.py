@@ -8,9 +8,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-import yaml
-
-from device_models import v1alpha2
 from device_models.errors import Complaint
 from device_models.fields import Fields, shown
 from device_models.model import Device, DeviceModel
@@ -34,7 +31,10 @@ class Loaded:
 
 
 def file(text: str) -> list[Loaded]:
-    """All documents of YAML *text* in their order; a Device finds its model in the same text. Never raises."""
+    """All documents of YAML *text* in their order; a Device finds its model in the same text. Never raises.
+
+    Shapes before ``v1beta1`` are converted.
+    """
     documents, broken = _documents(text)
     models: dict[tuple[str, str], DeviceModel] = {}
     loaded: dict[int, Loaded] = {}
@@ -62,6 +62,8 @@ class _Document:
 
 
 def _document(body: object) -> _Document:
+    from device_models import v1alpha2  # late: likewise
+
     if not isinstance(body, dict):
         return _Document({}, "", (Complaint("document", f"must be an object, not {shown(body)}"),))
     kind, (body, notes) = body.get("kind"), v1alpha2.convert(body)
@@ -79,6 +81,8 @@ def _model_key(body: Mapping[str, Any]) -> tuple[str, str]:
 
 def _documents(text: str) -> tuple[list[_Document], list[Loaded]]:
     """The documents up to the first that is not YAML, and what is wrong with that one."""
+    import yaml  # late: a node reads objects, not files
+
     documents: list[_Document] = []
     try:
         for body in yaml.safe_load_all(text):

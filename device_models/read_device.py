@@ -70,7 +70,7 @@ def _protocol(spec: Fields, model: DeviceModel | None) -> tuple[str, dict[str, A
     protocol = spec.sub("protocol")
     name = protocol.text("protocolName", model.protocol if model else "", longest=253)
     if not name:
-        protocol.complain("protocolName", "is missing: it chooses the driver")
+        protocol.missing("protocolName", "it chooses the driver")
     return name, merged_config(model.config if model else None, config(protocol, "configData"))
 
 

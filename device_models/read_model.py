@@ -41,7 +41,7 @@ def model(body: Mapping[str, Any]) -> tuple[DeviceModel, tuple[Complaint, ...]]:
 def _property(fields: Fields) -> ModelProperty:
     name = part_name(fields)
     if "type" not in fields:
-        fields.complain("type", "is missing: STRING is taken", fatal=False)
+        fields.missing("type", "STRING is taken", fatal=False)
     of = fields.choice("type", _TYPES, ValueType.STRING)
     writable = fields.choice("accessMode", _ACCESS, False)
     limits = _limits(fields, of)
