@@ -36,4 +36,5 @@ esac
 
 generate proto/cri/v1 edgecore/runtime/pb
 generate proto/channel/v1 edgelink/native/pb
+generate proto/dmi/v1beta1 edgecore/devices/dmi/pb
 exit $stale
