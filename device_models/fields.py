@@ -25,7 +25,7 @@ TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
 FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,40}", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?", re.ASCII)
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][\w./-]{0,127}", re.ASCII)
 _HALVES: Final = re.compile("[\ud800-\udfff]")
 """Halves of a character, which JSON can say and UTF-8 cannot."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from device_models.fields import Fields, fatal
 from device_models.model import Push, PushHttp, PushInflux, PushMqtt, PushOtel
 
-_WEB: Final = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
+_WEB: Final = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?", re.IGNORECASE)
 _BROKER: Final = re.compile(r"([a-z]{2,5}://)?[^\s/?#]+/?", re.IGNORECASE)
 _FORMATS: Final = {"json": True, "text": False, "legacy": False}
 _ELSEWHERE: Final = ("redis", "TDEngine", "mysql")
@@ -57,8 +57,8 @@ def _mqtt(fields: Fields) -> PushMqtt:
     address = fields.text("address", required=True, longest=1024)
     _matches(fields, "address", _BROKER, address, "be an address such as tcp://10.0.0.5:1883")
     topic = fields.text("topic", required=True, longest=1024)
-    if any(character in topic for character in "+#\0"):
-        fields.complain("topic", "must not have the wildcards + and #, nor a zero character")
+    if "+" in topic or "#" in topic or not topic.isprintable():
+        fields.complain("topic", "must be printable and have none of the wildcards + and #")
     return PushMqtt(
         address=address,
         topic=topic,
@@ -90,7 +90,7 @@ def _url(fields: Fields, key: str) -> str:
 
 
 def _matches(fields: Fields, key: str, form: re.Pattern[str], text: str, rule: str) -> None:
-    if fields.text(key) and not form.fullmatch(text):
+    if fields.text(key) and not (text.isascii() and text.isprintable() and form.fullmatch(text)):
         fields.complain(key, f"must {rule}")
 
 

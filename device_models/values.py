@@ -6,7 +6,6 @@ makes, `parse` takes back to the same value. What does not fit is a `BadValue` t
 
 import base64
 import binascii
-import decimal
 import math
 import re
 from typing import Final
@@ -178,5 +177,7 @@ def _plain(number: float) -> str:
         return "NaN" if math.isnan(number) else f"{'+' if number > 0 else '-'}Inf"
     text = repr(number)
     if "e" in text:
+        import decimal  # late: few values are that large or small
+
         return format(decimal.Decimal(text), "f")
     return text.removesuffix(".0")

@@ -104,6 +104,7 @@ MISTAKES: list[tuple[object, Reading, str]] = [
     ("10", lambda f: f.integer("a", 0, low=0, high=9), "a: must be a whole number from 0 to 9, not '10'"),
     (0, lambda f: f.integer("a", 0, low=1), "a: must be a whole number of at least 1, not 0"),
     (10**60, lambda f: f.integer("a", 0, high=9), "of at most 9, not a number with too many digits"),
+    ("1" * 4000 + "x", lambda f: f.number("a", 0.0), "… of length 4001"),
     (math.inf, lambda f: f.number("a", 0.0), "a: must be a number, not inf"),
     ("1e999", lambda f: f.number("a", 0.0), "a: must be a number, not '1e999'"),
     (10**400, lambda f: f.number("a", 0.0), "a: must be a number, not a number with too many digits"),
@@ -154,6 +155,14 @@ def test_what_is_no_object_is_an_empty_one() -> None:
     assert Fields([1], "", complaints).names == []
     assert Fields(None, "spec", complaints).names == []
     assert [str(complaint) for complaint in complaints] == ["object: must be an object, not a list"]
+
+
+def test_what_a_wrong_object_lacks_is_not_missed() -> None:
+    complaints: list[Complaint] = []
+    wrong = Fields("x", "spec", complaints)
+    assert wrong.integer("a", required=True) is None
+    assert wrong.sub("b").text("c", required=True) == ""
+    assert [str(complaint) for complaint in complaints] == ["spec: must be an object, not 'x'"]
 
 
 def test_keys_that_are_no_text_are_not_there() -> None:

@@ -295,7 +295,7 @@ BAD_PUSHES: list[tuple[dict[str, Any], list[str]]] = [
     ({"mqtt": {"address": "a b", "topic": "t"}}, ["! mqtt.address: must be an address such as tcp://10.0.0.5:1883"]),
     (
         {"mqtt": {"address": "b", "topic": "a/#"}},
-        ["! mqtt.topic: must not have the wildcards + and #, nor a zero character"],
+        ["! mqtt.topic: must be printable and have none of the wildcards + and #"],
     ),
     ({"mqtt": {"address": "b", "topic": "t", "qos": 3}}, ["! mqtt.qos: must be a whole number from 0 to 2, not 3"]),
     ({"otel": {"endpointURL": "c:4318"}}, ["! otel.endpointURL: must be a URL that begins with http:// or https://"]),
