@@ -735,7 +735,7 @@ spec:
         ("a: *b", "line 1: found undefined alias 'b'"),
         ("a: \0", "document: is not YAML that can be read: "),
         ("a: 2020-13-45", "document: is not YAML that can be read: "),
-        ("[" * 5000, "document: is not YAML that can be read: "),
+        ("[" * 1000, "document: is not YAML that can be read: "),
         ("a: &a [*a]", "kind: is not looked at: null"),
     ],
 )
@@ -774,7 +774,7 @@ PATHS = [
 ]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.sampled_from([MODEL, DEVICE]), st.sampled_from(PATHS), JSON)
 def test_no_member_whatever_it_is_makes_loading_raise(body: dict[str, Any], path: str, value: object) -> None:
     target = copy.deepcopy(body)
