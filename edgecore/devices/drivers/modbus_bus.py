@@ -101,7 +101,7 @@ class Bus:
         finally:
             self.close()
             for *_, call in self._waiting:
-                call.done.cancel()
+                self._silent(call, f"{self.name}: closed")
 
     # --- one turn
 
@@ -116,6 +116,9 @@ class Bus:
             if call.requests:
                 self.requests += 1
                 call.answers.append(await self._ask(line, call))
+        except asyncio.CancelledError:
+            self._silent(call, f"{self.name}: closed")
+            raise
         except LineDown as down:
             self._connection_failed(str(down))
             self._silent(call, f"{self.name}: {down}")
