@@ -8,7 +8,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from edgecore.devices.dmi import convert
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
@@ -18,12 +18,14 @@ from edgelink.objects import Kind, ObjectKey
 
 log = logging.getLogger(__name__)
 
+M = TypeVar("M", pb.Device, pb.DeviceModel)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Generic[M]):
     """A model or device as it is sent, desired values aside."""
 
-    message: pb.Device | pb.DeviceModel
+    message: M
     digest: str
 
 
@@ -31,8 +33,8 @@ class Ready:
 class Wanted:
     """All that the mapper of one protocol should have, by ``namespace/name``."""
 
-    models: Mapping[str, Ready]
-    devices: Mapping[str, Ready]
+    models: Mapping[str, Ready[pb.DeviceModel]]
+    devices: Mapping[str, Ready[pb.Device]]
     waiting: Mapping[str, str]
     """Devices that cannot be sent, and why."""
 
@@ -42,7 +44,7 @@ class _Device:
     body: bytes
     protocol: str
     model: str
-    ready: Ready | None = None
+    ready: Ready[pb.Device] | None = None
     extra: frozenset[str] = frozenset()
 
 
@@ -134,7 +136,7 @@ class Catalogue:
         device.ready = Ready(message, convert.fingerprint(message))
         return ""
 
-    def _model(self, model: str, extra: frozenset[str]) -> Ready:
+    def _model(self, model: str, extra: frozenset[str]) -> Ready[pb.DeviceModel]:
         message = convert.model_message(json.loads(self._models[model]), extra)
         return Ready(message, convert.fingerprint(message))
 

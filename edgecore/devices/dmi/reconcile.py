@@ -211,7 +211,7 @@ class Reconciler:
 def _digest(step: Step, wanted: Wanted) -> str:
     """Of what *step* sends; empty for a removal."""
     kind, name = step.subject
-    ready = (wanted.models if kind == "model" else wanted.devices).get(name)
+    ready = wanted.models.get(name) if kind == "model" else wanted.devices.get(name)
     return ready.digest if ready else ""
 
 
