@@ -27,13 +27,18 @@ V = TypeVar("V")
 
 
 def identity(whole: Fields) -> tuple[str, str, str]:
-    """Namespace, name and uid; these become topics and file names, so the API's rule for them is checked once more."""
+    """Namespace, name and uid. These become topics and file names: what breaks the API's rule for them is left out."""
     metadata = whole.sub("metadata")
-    namespace, name = metadata.text("namespace", "default"), metadata.text("name", required=True)
-    for key, text in (("namespace", namespace), ("name", name)):
-        if text and not _NAME.fullmatch(text):
-            metadata.complain(key, f"must be up to 253 small letters, digits, '-' and '.', not {shown(text)}")
+    namespace = _api_name(metadata, "namespace", metadata.text("namespace", "default"))
+    name = _api_name(metadata, "name", metadata.text("name", required=True))
     return namespace, name, metadata.text("uid", longest=128)
+
+
+def _api_name(metadata: Fields, key: str, text: str) -> str:
+    if not text or _NAME.fullmatch(text):
+        return text
+    metadata.complain(key, f"must be up to 253 small letters, digits, '-' and '.', not {shown(text)}")
+    return ""
 
 
 def named(spec: Fields, key: str, most: int) -> Iterator[Fields]:

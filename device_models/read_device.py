@@ -85,7 +85,7 @@ def _property(fields: Fields, model: DeviceModel | None, later: list[Complaint])
     name = part_name(fields)
     declared = model.properties.get(name) if model else None
     if model and name and declared is None:
-        message = f"model {model.name} has no usable property {shown(name)}: it is taken as read-only text"
+        message = f"model {shown(model.name)} has no usable property {shown(name)}: it is taken as read-only text"
         fields.complain("name", message, fatal=False)
     declared = declared or ModelProperty(name=name)
     visitors = fields.sub("visitors")
