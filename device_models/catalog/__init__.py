@@ -20,3 +20,8 @@ def read(name: str) -> str:
     if name not in names():  # what the caller got from a person must not become a path
         raise KeyError(name)
     return resources.files(__name__).joinpath(name + _SUFFIX).read_text(encoding="utf-8")
+
+
+def title(name: str) -> str:
+    """What model *name* is a model of, in a line. Raises KeyError if there is none."""
+    return read(name).splitlines()[0].removeprefix("# ").removesuffix(".")

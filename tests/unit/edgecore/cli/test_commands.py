@@ -37,7 +37,7 @@ def test_our_own_mistakes_are_not_hidden() -> None:
         commands.run(failing(ZeroDivisionError()))
 
 
-@pytest.mark.parametrize("name", ["join", "check", "get", "logs", "reset"])
+@pytest.mark.parametrize("name", ["join", "check", "get", "logs", "models", "reset"])
 def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser(prog="edgecore")
     commands.add_parsers(parser.add_subparsers(required=True))
