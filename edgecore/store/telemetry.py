@@ -196,15 +196,23 @@ class Telemetry:
 
     # --- destinations
 
-    def destinations(self, device: str, names: Mapping[str, frozenset[str]]) -> None:
-        """Who must get which properties from now on; replaces what was said before. A new one starts with what comes.
+    def destinations(self, device: str, names: Mapping[str, frozenset[str]], family: str = "cloud") -> None:
+        """Who must get which properties from now on; replaces what was said before of the same *family*.
 
+        A destination's family is its name up to the first colon. One that wants nothing is none. A new one starts with
+        what comes, but with the first sample if the stream began in this run and nobody of its family was named before.
         What waited for one that is named no more counts as acknowledged.
         """
         stream = self._books.stream(device)
-        stream.gone = False
-        if stream.direct(names):
+        if names:
+            stream.gone = False
+        if stream.direct(names, family):
             self._note(stream)
+
+    def withdraw(self, device: str, family: str) -> None:
+        """Nobody of *family* wants samples of *device* any more."""
+        if device in self._books.streams:
+            self.destinations(device, {}, family)
 
     def cursor(self, device: str, destination: str) -> int:
         """What *destination* has acknowledged; 0 if it is none."""

@@ -58,8 +58,8 @@ class Stream:
         self.last = self.written = self.base = 0
         """Number given last; on the disk last; before the first of this device's life."""
         self.gone = False
-        self._fresh = True
-        """Nobody has said yet who wants its samples: whoever will be named first gets all of them."""
+        self._said: set[str] | None = set()
+        """Families of destinations that were named; the first of each gets all samples. None: that was before."""
         self.seen = SeenIds()
         self.wants: dict[str, frozenset[str]] = {}
         self.cursors: dict[str, int] = {}
@@ -125,14 +125,19 @@ class Stream:
     def frontier(self) -> int:
         return max(self.base, min(self.cursors.values(), default=self.written))
 
-    def direct(self, names: Mapping[str, frozenset[str]]) -> bool:
-        """Who must get what from now on; a new destination begins with the next sample. Whether cursors changed."""
-        start, self._fresh = self.base if self._fresh else self.written, False
-        self.wants = dict(names)
-        cursors = {destination: self.cursors.get(destination, start) for destination in names}
+    def direct(self, names: Mapping[str, frozenset[str]], family: str) -> bool:
+        """Which of *family* must get what from now on. Whether cursors changed."""
+        start = self.written
+        if self._said is not None and family not in self._said:
+            self._said.add(family)
+            start = self.base
+        others = {name: cursor for name, cursor in self.cursors.items() if name.partition(":")[0] != family}
+        wanted = {name: properties for name, properties in names.items() if properties}
+        cursors = others | {name: self.cursors.get(name, start) for name in wanted}
+        self.wants = {name: properties for name, properties in self.wants.items() if name in others} | wanted
         changed = cursors != self.cursors
         self.cursors = cursors
-        self._sent = {destination: seq for destination, seq in self._sent.items() if destination in names}
+        self._sent = {destination: seq for destination, seq in self._sent.items() if destination in cursors}
         self._settle()
         return changed
 
@@ -229,7 +234,7 @@ class Stream:
 
     def restore(self, kept: Mapping[str, Any], names: Mapping[int, str]) -> None:
         """Take over a `note` or a `dump`. Older than what is known already, it changes nothing that matters."""
-        self._fresh = False
+        self._said = None
         if "l" in kept:
             self.last = self.written = int(kept["l"])
             self._index = [(int(first), int(row)) for first, row in kept["i"]]
