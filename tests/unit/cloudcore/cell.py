@@ -20,7 +20,7 @@ from cloudcore.downstream.observe import Observer
 from cloudcore.downstream.publish import Publisher
 from cloudcore.hub.listener import Door, Listener, TlsFiles
 from cloudcore.hub.roster import Roster
-from cloudcore.kube.kinds import BY_KIND
+from cloudcore.kube.kinds import BY_KIND, NAMESPACES
 from cloudcore.upstream.apply import Applier
 from cloudcore.upstream.leases import Leases
 from cloudcore.upstream.tokens import Tokens
@@ -130,6 +130,7 @@ class Cell:
 
     def __init__(self, authority: Authority, kube: FakeKube, *, limits: Limits = CLOUD_LIMITS, replica: str) -> None:
         self.kube, self.clock = kube, HurriedClock()
+        kube.put(NAMESPACES, "", {"metadata": {"name": "plant"}})
         self.refused: collections.Counter[str] = collections.Counter()
         self.device_reports: collections.Counter[str] = collections.Counter()
         self.roster, self.desired = Roster(), Desired()

@@ -14,7 +14,9 @@ PODS = tuple(ObjectKey(Kind.POD, "plant", name) for name in "abc")
 CLAIMS = tuple(ObjectKey(Kind.CLAIM, "plant", name) for name in "xy")
 VOLUMES = tuple(ObjectKey(Kind.VOLUME, "", name) for name in "vw")
 CONFIG_MAPS = tuple(ObjectKey(Kind.CONFIG_MAP, "plant", name) for name in "st")
-EVERYTHING = (*PODS, *CLAIMS, *VOLUMES, *CONFIG_MAPS)
+DEVICES = tuple(ObjectKey(Kind.DEVICE, "plant", name) for name in "de")
+MODELS = tuple(ObjectKey(Kind.DEVICE_MODEL, "plant", name) for name in "mn")
+EVERYTHING = (*PODS, *CLAIMS, *VOLUMES, *CONFIG_MAPS, *DEVICES, *MODELS)
 
 
 def obj(key: ObjectKey, uid: str = "u1", version: str = "1") -> DesiredObject:
@@ -46,7 +48,15 @@ puts = st.one_of(
         st.sampled_from(NODES),
     ),
     st.builds(Put, st.builds(obj, st.sampled_from(CLAIMS), uids, versions), some(VOLUMES)),
-    st.builds(Put, st.builds(obj, st.sampled_from((*VOLUMES, *CONFIG_MAPS)), uids, versions), st.just(frozenset())),
+    st.builds(
+        Put,
+        st.builds(obj, st.sampled_from(DEVICES), uids, versions),
+        st.sampled_from(MODELS).map(lambda model: frozenset({model})),
+        st.sampled_from((None, *NODES)),
+    ),
+    st.builds(
+        Put, st.builds(obj, st.sampled_from((*VOLUMES, *CONFIG_MAPS, *MODELS)), uids, versions), st.just(frozenset())
+    ),
 )
 steps = st.lists(st.one_of(puts, st.builds(Drop, st.sampled_from(EVERYTHING))), max_size=30)
 

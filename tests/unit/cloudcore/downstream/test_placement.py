@@ -107,3 +107,46 @@ def test_what_has_not_the_shape_of_its_kind_is_unreadable(body: bytes) -> None:
 def test_metadata_of_another_shape_is_unreadable() -> None:
     with pytest.raises(placement.Unreadable):
         placement.visible(POD, "u1", b'{"metadata":[]}')
+
+
+DEVICE = ObjectKey(Kind.DEVICE, "plant", "meter")
+
+
+@pytest.mark.parametrize(
+    ("spec", "node", "needed"),
+    [
+        ({"nodeName": "press-03", "deviceModelRef": {"name": "m"}}, "press-03", named(Kind.DEVICE_MODEL, "m")),
+        ({"nodeName": "", "deviceModelRef": {"name": ""}}, None, set()),
+        ({"nodeName": None, "deviceModelRef": None}, None, set()),
+        ({"deviceModelRef": {}}, None, set()),
+        ({"deviceModelRef": {"name": None}}, None, set()),
+        ({}, None, set()),
+        (None, None, set()),
+    ],
+)
+def test_a_device_is_bound_and_needs_its_model_if_it_says_so(
+    spec: object, node: str | None, needed: set[ObjectKey]
+) -> None:
+    assert placement.bound_to(Kind.DEVICE, raw({"spec": spec})) == node
+    assert placement.references(DEVICE, raw({"spec": spec})) == needed
+    assert placement.bound_to(Kind.DEVICE, b"{}") is None
+
+
+def test_a_change_of_a_devices_status_is_not_seen_though_the_api_counts_it() -> None:
+    applied = "kubectl.kubernetes.io/last-applied-configuration"
+    body = pod(metadata={"generation": 1, "annotations": {applied: "{}", "a": "b"}})
+    seen = placement.visible(DEVICE, "u1", raw(body))
+    later = pod(metadata={"generation": 2, "annotations": {applied: "{1}", "a": "b"}}, status={"state": "online"})
+    assert placement.visible(DEVICE, "u1", raw(later)).version == seen.version
+    assert json.loads(seen.body)["metadata"] == {
+        "name": "boiler", "uid": "u1", "resourceVersion": "7", "annotations": {"a": "b"},
+    }  # fmt: skip
+    bare = placement.visible(DEVICE, "u1", raw(pod(metadata={"annotations": {applied: "{}"}}))).version
+    assert bare == placement.visible(DEVICE, "u1", raw(pod())).version
+    assert bare != seen.version
+    assert placement.visible(DEVICE, "u1", raw(pod(metadata={"annotations": None}))).body
+
+
+def test_generation_counts_where_status_is_a_subresource() -> None:
+    one, two = (placement.visible(POD, "u1", raw(pod(metadata={"generation": g}))).version for g in (1, 2))
+    assert one != two

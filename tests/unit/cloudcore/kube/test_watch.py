@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import pytest
 
 from cloudcore.kube.contract import Changed, Selector
-from cloudcore.kube.errors import Forbidden, Gone, ServerFailed, Throttled, Unreachable
+from cloudcore.kube.errors import Forbidden, Gone, NotFound, ServerFailed, Throttled, Unreachable
 from cloudcore.kube.kinds import CONFIG_MAPS
 from cloudcore.kube.watch import Listed, follow
 from tests.fakes.kube import FakeKube
@@ -168,3 +168,40 @@ async def test_a_watch_that_ends_at_once_does_not_spin(kube: FakeKube, stream: S
     assert await listed(stream) == []
     assert list(clock.slept) == [0.5, 1.0, 2.0, 4.0]
     await stream.aclose()
+
+
+async def test_a_resource_type_that_does_not_exist_has_no_objects_until_it_does(
+    kube: FakeKube, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = [NotFound("cannot list /apis/x: not found") for _ in range(4)]
+    kube.fail("list", "configmaps", *missing)
+    async with contextlib.aclosing(follow(kube, CONFIG_MAPS, clock=clock, remedy="apply the manifests")) as stream:
+        for _ in missing:
+            assert await anext(stream) == Listed([], "", first=True, complete=True)
+        put(kube, "a")
+        listed = await anext(stream)
+    assert isinstance(listed, Listed)
+    assert [item.metadata.name for item in listed.items] == ["a"]
+    assert caplog.text.count("apply the manifests") == 1
+
+
+async def test_a_resource_type_that_goes_takes_its_objects_along(kube: FakeKube, clock: Clock) -> None:
+    put(kube, "a")
+    async with contextlib.aclosing(follow(kube, CONFIG_MAPS, clock=clock, remedy="apply the manifests")) as stream:
+        first = await anext(stream)
+        kube.fail("watch", "configmaps", NotFound("cannot watch /apis/x: not found"))
+        assert isinstance(first, Listed)
+        assert len(first.items) == 1
+        assert await anext(stream) == Listed([], "", first=True, complete=True)
+
+
+async def test_a_lack_of_rights_is_not_taken_for_absence(
+    kube: FakeKube, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    kube.fail("list", "configmaps", Forbidden("cannot list: not permitted"))
+    put(kube, "a")
+    async with contextlib.aclosing(follow(kube, CONFIG_MAPS, clock=clock, remedy="apply the manifests")) as stream:
+        listed = await anext(stream)
+    assert isinstance(listed, Listed)
+    assert len(listed.items) == 1
+    assert "apply the manifests" in caplog.text
