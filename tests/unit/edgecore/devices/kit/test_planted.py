@@ -1,0 +1,271 @@
+"""Drivers that break one rule each: exactly that check fails, and says what to do."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from edgecore.devices.driver import BadSetting, Device, DeviceRefused, DeviceSilent, Driver, Outcome, Property, Value
+from edgecore.devices.kit import CHECKS, Verdict, check, grade
+from tests.unit.edgecore.devices.kit.thermometer import OvenBench, Thermometer, bench_of
+
+
+class TakesAnySetting(Thermometer):
+    """settings: There is no setting colour."""
+
+    def __init__(self, device: Device) -> None:
+        config = {key: value for key, value in device.config.items() if key in ("host", "port")}
+        super().__init__(Device(namespace="d", name="d", config=config, properties=device.properties))
+
+
+class TripsOverSettings(Thermometer):
+    """settings: KeyError"""
+
+    def __init__(self, device: Device) -> None:
+        device.config["port"]
+        super().__init__(device)
+
+
+class NamesNoSetting(Thermometer):
+    """settings: does not name it"""
+
+    def __init__(self, device: Device) -> None:
+        try:
+            super().__init__(device)
+        except BadSetting:
+            raise BadSetting("something is wrong") from None
+
+
+class ReadyTooSoon(Thermometer):
+    """ready: the device had said nothing"""
+
+    async def connect(self) -> None:
+        self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
+
+
+class ReadsHalf(Thermometer):
+    """read: no value for"""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        return await super().read([prop for prop in properties if prop.name != "setpoint"] or properties)
+
+
+class ReadsOthers(Thermometer):
+    """read: which nobody asked for"""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        return (
+            {"colour": "red", **await super().read(properties)}
+            if len(properties) == 1
+            else await super().read(properties)
+        )
+
+
+class WrongScale(Thermometer):
+    """units: check unit, scale and sign"""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        found = dict(await super().read(properties))
+        if "temperature" in found:
+            found["temperature"] = float(str(found["temperature"])) / 10
+        return found
+
+
+class WritesNothing(Thermometer):
+    """write: read back"""
+
+    async def write(self, prop: Property, value: Value) -> None:
+        if value in (12, 20):
+            return await self._ask_only(prop)
+        await super().write(prop, value)
+
+    async def _ask_only(self, prop: Property) -> None:
+        if await self.ask(f"R {prop.visitor['register']}") == 150:
+            await super().write(prop, 30)
+
+
+class ClosesOnce(Thermometer):
+    """close: must not raise"""
+
+    async def close(self) -> None:
+        if self.writer is None:
+            raise AttributeError("writer")
+        await super().close()
+
+
+class LeavesSocket(Thermometer):
+    """unload: leaves behind"""
+
+    kept: list[object] = []  # noqa: RUF012
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        try:
+            return await super().read(properties)
+        except asyncio.CancelledError:
+            self.kept.append(socket.socket())
+            raise
+
+
+class HangsWhenCut(Thermometer):
+    """loss: hangs"""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        try:
+            return await super().read(properties)
+        except OSError:
+            await asyncio.Event().wait()
+        except DeviceSilent as silent:
+            if "b''" in str(silent):
+                await asyncio.Event().wait()
+            raise
+        return {}
+
+
+class RemembersValues(Thermometer):
+    """loss: returned an object though the link was cut"""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        try:
+            self.last = await super().read(properties)
+        except OSError:
+            return dict.fromkeys([prop.name for prop in properties], 20.0)
+        except DeviceSilent as silent:
+            if "b''" in str(silent):
+                return dict.fromkeys([prop.name for prop in properties], 20.0)
+            raise
+        return self.last
+
+
+class KeepsGoing(Thermometer):
+    """slow: let CancelledError through"""
+
+    async def write(self, prop: Property, value: Value) -> None:
+        try:
+            await super().write(prop, value)
+        except asyncio.CancelledError:
+            raise DeviceSilent("was cancelled") from None
+
+
+class LeavesTask(Thermometer):
+    """slow: leaves behind: task 'still asking'"""
+
+    tasks: list[object] = []  # noqa: RUF012
+
+    async def connect(self) -> None:
+        try:
+            await super().connect()
+        except asyncio.CancelledError:
+            self.tasks.append(asyncio.get_running_loop().create_task(asyncio.sleep(60), name="still asking"))
+            raise
+
+
+class BelievesAnything(Thermometer):
+    """garbage: when noise arrives: read() raised ValueError"""
+
+    def understood(self, answer: bytes) -> int:
+        if not answer:
+            raise DeviceSilent("hung up")
+        if answer.startswith(b"!"):
+            raise DeviceRefused("no")
+        return int(answer.rpartition(b"*")[0][1:])
+
+
+class TakesNonsense(Thermometer):
+    """garbage: is outside its limits"""
+
+    def understood(self, answer: bytes) -> int:
+        try:
+            return super().understood(answer)
+        except DeviceSilent:
+            if b"HTTP" in answer:
+                return 65535
+            raise
+
+
+class Blocks(Thermometer):
+    """waits: stops the whole daemon"""
+
+    async def ask(self, question: str) -> int:
+        if question != "R 2":
+            return await super().ask(question)
+        assert self.writer
+        raw = self.writer.get_extra_info("socket")
+        found = socket.socket(fileno=socket.dup(raw.fileno()))
+        found.settimeout(0.15)
+        try:
+            found.sendall(b"R 2\n")
+            with found.makefile("rb") as lines:
+                return self.understood(lines.readline())
+        finally:
+            found.close()
+
+
+class TogglesOnRepeat(Thermometer):
+    """again: three times"""
+
+    last: Any = None
+
+    async def write(self, prop: Property, value: Value) -> None:
+        if value == self.last:
+            value = 5
+        self.last = value
+        await super().write(prop, value)
+
+
+class Bends(Thermometer):
+    """misfits: which became 20"""
+
+    async def write(self, prop: Property, value: Value) -> None:
+        await super().write(prop, min(int(value), 20))
+
+
+class Chatters(Thermometer):
+    """quiet: log lines for 5 silent calls"""
+
+    async def connect(self) -> None:
+        try:
+            await super().connect()
+        except OSError as error:
+            logging.getLogger("chatter").warning("cannot connect: %s", error)
+            raise
+
+
+class Hoards(Thermometer):
+    """memory: memory grows by"""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        self.history = [*getattr(self, "history", []), object(), object()]
+        return await super().read(properties)
+
+
+class LeavesThread(Thermometer):
+    """close: leaves behind: thread 'reader'"""
+
+    async def close(self) -> None:
+        await super().close()
+        if self.writer is None:
+            over = threading.Event()
+            threading.Thread(target=over.wait, args=(10,), name="reader", daemon=True).start()
+
+
+PLANTED = [found for found in list(globals().values()) if isinstance(found, type) and issubclass(found, Driver)]
+PLANTED = [found for found in PLANTED if found not in (Driver, Thermometer)]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_driver_in_order_passes(name: str) -> None:
+    check(OvenBench(), name)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.__name__)
+def test_exactly_the_broken_rule_fails(planted: type[Driver]) -> None:
+    broken, _, reason = (planted.__doc__ or "").partition(": ")
+    report = grade(bench_of(planted))
+    assert [(finding.check, finding.verdict) for finding in report.failed] == [(broken, Verdict.FAIL)], report.table()
+    with pytest.raises(AssertionError, match=broken and ".*"):
+        raise AssertionError(report.failed[0].reason)
+    assert reason in report.failed[0].reason
