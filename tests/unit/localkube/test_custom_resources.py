@@ -1,5 +1,6 @@
 """CustomResourceDefinitions and their objects."""
 
+from localkube.discovery import preference
 from localkube.values import Json, Value
 from tests.unit.localkube.served import TABLE, Client, eventually
 
@@ -37,8 +38,8 @@ def widget(name: str = "w", **spec: Value) -> Json:
     return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
 
 
-async def defined(api: Client) -> None:
-    status, made = await api.post(CRDS, definition())
+async def defined(api: Client, body: Json | None = None) -> None:
+    status, made = await api.post(CRDS, body or definition())
     assert status == 201
     assert {c["type"] for c in made["status"]["conditions"]} == {"NamesAccepted", "Established"}
 
@@ -102,3 +103,66 @@ async def test_bad_definitions_are_refused(api: Client) -> None:
     bare = definition()
     del bare["spec"]["versions"][0]["schema"]
     assert (await api.post(CRDS, bare))[0] == 422
+
+
+async def test_what_the_stored_version_does_not_name_is_not_kept(api: Client) -> None:
+    wide = definition()
+    old = wide["spec"]["versions"][1]
+    old["schema"] = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    stored = wide["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    stored["properties"]["spec"]["properties"]["shape"] = {"x-kubernetes-preserve-unknown-fields": True, "enum": ["a"]}
+    await defined(api, wide)
+    body = widget(size=3, shape={"round": {"radius": [1, None]}}, nosuch=1) | {"apiVersion": "example.com/v1alpha1"}
+    status, made = await api.post(WIDGETS.replace("/v1/", "/v1alpha1/"), body)
+    assert (status, made["spec"]) == (201, {"size": 3, "shape": {"round": {"radius": [1, None]}}})
+    status, refused = await api.patch(f"{WIDGETS}/w", {"spec": {"shape": "b"}})
+    assert (status, refused["details"]["causes"][0]["field"]) == (422, "spec.shape")
+
+
+async def test_the_preferred_version_comes_first_in_discovery(api: Client) -> None:
+    wide = definition()
+    wide["spec"]["versions"].reverse()
+    await defined(api, wide)
+    _, group = await api.get("/apis/example.com")
+    assert [one["version"] for one in group["versions"]] == ["v1", "v1alpha1"]
+    assert group["preferredVersion"]["version"] == "v1"
+    _, table = await api.get(WIDGETS.replace("/v1/", "/v1alpha1/"), Accept=TABLE)
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Age"]
+
+
+def test_versions_are_preferred_as_kubernetes_does() -> None:
+    wanted = ["v10", "v2", "v1", "v11beta2", "v10beta3", "v3beta1", "v12alpha1", "v11alpha2", "foo1", "foo10"]
+    assert sorted(reversed(wanted), key=preference) == wanted
+
+
+async def test_columns_show_dates_numbers_and_what_a_filter_finds(api: Client) -> None:
+    wide = definition()
+    ready = '.status.conditions[?(@.type=="Ready")].status'
+    wide["spec"]["versions"][0] |= {
+        "subresources": {},
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        "additionalPrinterColumns": [
+            {"name": "Seen", "type": "date", "jsonPath": ".status.seen"},
+            {"name": "Lost", "type": "integer", "jsonPath": ".status.lost"},
+            {"name": "Ready", "type": "string", "jsonPath": ready},
+        ],
+    }
+    await defined(api, wide)
+    await api.post(WIDGETS, widget("a"))
+    conditions = [{"type": "Other", "status": "No"}, {"type": "Ready", "status": "True"}]
+    status = {"seen": "2020-01-31T12:00:00Z", "lost": 0, "conditions": conditions}
+    await api.post(WIDGETS, widget("b") | {"status": status})
+    _, table = await api.get(WIDGETS, Accept=TABLE)
+    (name, seen, lost, word) = table["rows"][1]["cells"]
+    assert table["rows"][0]["cells"] == ["a", None, None, None]
+    assert (name, lost, word) == ("b", 0, "True")
+    assert seen.endswith("d")
+
+
+async def test_a_null_stays_where_it_may_be_and_goes_elsewhere(api: Client) -> None:
+    wide = definition()
+    spec = wide["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    spec["free"] = {"type": "object", "nullable": True, "x-kubernetes-preserve-unknown-fields": True}
+    await defined(api, wide)
+    _, made = await api.post(WIDGETS, widget(size=None, free=None))
+    assert made["spec"] == {"color": "red", "free": None}

@@ -20,7 +20,7 @@ SPACE = "plant-system"
 Object = dict[str, Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def objects() -> list[Object]:
     return list(yaml.safe_load_all(manifests(SPACE, "registry.example/cloudcore:1")))
 
