@@ -74,7 +74,9 @@ class Twin:
     @property
     def differs(self) -> bool:
         """Whether a non-empty expected value is not the actual one: then a delta is published."""
-        return bool(self.expected and self.expected.value and (not self.actual or self.actual.value != self.expected.value))
+        if not self.expected or not self.expected.value:
+            return False
+        return self.actual is None or not _same(self.expected.value, self.actual.value)
 
     def reported(self, value: str, at: int) -> Self:
         """The device has *value*."""
@@ -94,3 +96,13 @@ class Twin:
 def _next(side: Side | None, value: str, at: int, *, cloud: int = 0, edge: int = 0) -> Side:
     before = side or Side("", 0)
     return Side(value, at, before.cloud + cloud, before.edge + edge)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two texts mean the same: 22 and 22.0 do."""
+    if one == other:
+        return True
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False

@@ -93,6 +93,80 @@ class PodSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class BusSettings:
+    """The MQTT broker of this node; ``edgecore broker`` makes one and prints what to write here."""
+
+    address: str = ""
+    """``mqtt://host:port`` or, with TLS, ``mqtts://host:port``. Empty: this node has no broker."""
+
+    user: str = ""
+    """Empty: no user name is sent."""
+
+    password_file: Path | None = None
+    """Holds the password and nothing else."""
+
+    ca: Path | None = None
+    """PEM of who signed the broker's certificate. Empty: whoever the system trusts."""
+
+    certificate: Path | None = None
+    """PEM of our own certificate, if the broker asks for one."""
+
+    key: Path | None = None
+    """PEM of its key."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceSettings:
+    """Devices, and who else may speak for them."""
+
+    mapper_socket: str = "/etc/kubeedge/dmi.sock"
+    """Where KubeEdge's mappers find us (DMI), a path or its directory. Empty: they are not served."""
+
+    mapper_rate: float = 1000.0
+    """Reports a second that one mapper may send."""
+
+    mapper_float_numbers: bool = False
+    """Whole numbers of configData go to mappers as 32-bit floats, as from KubeEdge."""
+
+    legacy_namespace: str = "default"
+    """Namespace of devices that old MQTT topics name without one."""
+
+    report_interval: float = 1.0
+    """Seconds between two reports of one device to the cloud."""
+
+    report_rate: float = 20.0
+    """Reports of devices a second that this node makes at most; beyond it each device's turn comes later."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class HistorySettings:
+    """Samples of devices on this node's disk."""
+
+    mib: int = 64
+    """Room they may take; the oldest go first."""
+
+    days: float = 7.0
+    """How long they are kept."""
+
+    flush: float = 1.0
+    """Seconds that samples may take to reach the disk together. What asks for an answer does not wait for this."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PushSettings:
+    """What push destinations need and no Device says."""
+
+    influx_token_file: Path | None = None
+    """Holds the token for InfluxDB and nothing else."""
+
+    mqtt_user: str = ""
+    """For the brokers that samples are pushed to. Empty: no user name is sent."""
+
+    mqtt_password_file: Path | None = None
+    """Holds the password and nothing else."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HealthSettings:
     """Where /healthz, /readyz and /metrics are served."""
 
@@ -118,6 +192,10 @@ class Settings:
     link: LinkSettings = LinkSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     pods: PodSettings = PodSettings()
+    bus: BusSettings = BusSettings()
+    devices: DeviceSettings = DeviceSettings()
+    history: HistorySettings = HistorySettings()
+    push: PushSettings = PushSettings()
     health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()
 
@@ -125,6 +203,16 @@ class Settings:
     def store(self) -> Path:
         """The database file."""
         return self.node.data / "store" / "edgecore.db"
+
+    @property
+    def telemetry(self) -> Path:
+        """The database file of samples and twins."""
+        return self.node.data / "store" / "telemetry.db"
+
+    @property
+    def mappers(self) -> Path:
+        """The file that remembers mappers."""
+        return self.node.data / "mappers.json"
 
     @property
     def identity(self) -> Path:
@@ -223,8 +311,10 @@ def _value(wanted: Any, value: object, file: str, at: str) -> object:  # noqa: A
     if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
         return _build(wanted, {} if value is None else value, file, at)
     match wanted:
-        case _ if wanted is Path and isinstance(value, str) and value.startswith("/"):
+        case _ if wanted in (Path, _MAYBE_PATH) and isinstance(value, str) and value.startswith("/"):
             return Path(value)
+        case _ if wanted == _MAYBE_PATH and value in ("", None):
+            return None
         case _ if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         case _ if wanted in (str, int, bool) and type(value) is wanted:
@@ -236,7 +326,10 @@ def _value(wanted: Any, value: object, file: str, at: str) -> object:  # noqa: A
     raise BadConfig(f"{file}: {at} must be {_SPOKEN.get(wanted, 'a mapping of texts')}, not {value!r}")
 
 
+_MAYBE_PATH: Final = Path | None
+
 _SPOKEN: Final[dict[object, str]] = {
+    _MAYBE_PATH: "an absolute path",
     Path: "an absolute path",
     float: "a number",
     int: "a whole number",
@@ -297,6 +390,12 @@ def _settle(settings: Settings) -> Settings:
         raise BadConfig(f"link.transport must be websocket or grpc, not {link.transport!r}")
     if not 5 <= link.silence <= 3600:
         raise BadConfig(f"link.silence must be between 5 and 3600 seconds, not {link.silence:g}")
+    if settings.devices.mapper_socket and not settings.devices.mapper_socket.startswith("/"):
+        raise BadConfig(f"devices.mapper_socket must be an absolute path, not {settings.devices.mapper_socket!r}")
+    if min(settings.devices.mapper_rate, settings.devices.report_rate) <= 0 or settings.devices.report_interval < 0:
+        raise BadConfig("devices.mapper_rate and devices.report_rate must be positive, report_interval not negative")
+    if settings.history.mib < 1 or settings.history.days <= 0 or not 0 < settings.history.flush <= 60:
+        raise BadConfig("history.mib and history.days must be positive, history.flush between 0 and 60 seconds")
     if not 0 <= settings.health.port <= 65535:
         raise BadConfig(f"health.port must be between 0 and 65535, not {settings.health.port}")
     if settings.log.level not in ("DEBUG", "INFO", "WARNING", "ERROR"):

@@ -1,7 +1,7 @@
 """The composition root: the whole machine on one page. Builds, wires, orders; no behaviour.
 
-Start: store → runtime → pods → node → link → health. Everything before the link runs from the store: a cold boot
-without the cloud is the normal boot. Stop in reverse; containers keep running.
+Start: store → runtime → bus → pods → devices → push → node → link → health. Everything before the link runs from the
+store: a cold boot without the cloud is the normal boot. Stop in reverse; containers keep running.
 """
 
 import asyncio
@@ -10,7 +10,17 @@ import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from edgecore.bus.broker import Broker
+from edgecore.bus.settings import BusSettings
 from edgecore.config import NodeSettings, Settings
+from edgecore.devices.book import Book
+from edgecore.devices.builtin import built_in
+from edgecore.devices.dmi.server import DmiServer
+from edgecore.devices.dmi.settings import DmiSettings
+from edgecore.devices.manager import DeviceManager
+from edgecore.devices.registry import Registry
+from edgecore.devices.reporter import Reporter
+from edgecore.devices.topics.service import Topics
 from edgecore.health.http import HealthServer
 from edgecore.health.metrics import Metric, single
 from edgecore.link import identity, ws_pipe
@@ -25,6 +35,8 @@ from edgecore.pods.dirs import Directories
 from edgecore.pods.manager import PodManager
 from edgecore.pods.resources import Capacity
 from edgecore.pods.settings import PodHost
+from edgecore.push.pusher import Pusher
+from edgecore.push.settings import PushSettings
 from edgecore.runtime.contract import Runtime
 from edgecore.runtime.cri import CriRuntime
 from edgecore.store import lock
@@ -32,6 +44,8 @@ from edgecore.store.database import Database
 from edgecore.store.objects import ObjectStore
 from edgecore.store.outbox import Outbox
 from edgecore.store.pod_records import PodRecords
+from edgecore.store.recorder import Recorder
+from edgecore.store.telemetry import Telemetry
 from edgecore.store.tokens import TokenStore
 from edgelink.aio.clock import Clock, SystemClock
 from edgelink.aio.supervisor import Service, stop_on_signals, supervise
@@ -48,15 +62,31 @@ async def run(settings: Settings) -> None:
         _identity(settings.identity)
     clock, stop = SystemClock(), asyncio.Event()
     with lock.hold(settings.lock), stop_on_signals(stop):
-        async with Database.open(settings.store) as database, asyncio.TaskGroup() as group:
+        async with (
+            Database.open(settings.store) as database,
+            _telemetry(settings, clock) as telemetry,
+            asyncio.TaskGroup() as group,
+        ):
             runtime = CriRuntime(str(settings.runtime.socket), group, clock)
-            await supervise(_services(settings, database, runtime, clock), stop)
+            await supervise(_services(settings, database, telemetry, runtime, clock), stop)
             await runtime.close()
 
 
-def _services(settings: Settings, database: Database, runtime: Runtime, clock: Clock) -> list[Service]:
+def _telemetry(settings: Settings, clock: Clock) -> contextlib.AbstractAsyncContextManager[Telemetry]:
+    history = settings.history
+    return Telemetry.open(
+        settings.telemetry, clock, flush=history.flush, budget=history.mib << 20, age=history.days * 86400
+    )
+
+
+def _services(
+    settings: Settings, database: Database, telemetry: Telemetry, runtime: Runtime, clock: Clock
+) -> list[Service]:
     """Everything that runs, in the order it starts."""
     objects, outbox = ObjectStore(database), Outbox(database)
+    bus = Broker(_bus(settings), clock)
+    devices = _devices(settings, objects, outbox, telemetry, bus, clock)
+    push = Pusher(telemetry, objects, clock, _push(settings))
     questions, news = Questions(), LinkNews()
     pods = PodManager(
         runtime=runtime,
@@ -103,7 +133,62 @@ def _services(settings: Settings, database: Database, runtime: Runtime, clock: C
         ready=lambda: "" if node.ready else "the node is not ready",
         metrics=metrics,
     )
-    return [pods, node, link, renewal, health]
+    return [bus, pods, *devices, push, node, link, renewal, health]
+
+
+def _devices(
+    settings: Settings, objects: ObjectStore, outbox: Outbox, telemetry: Telemetry, bus: Broker, clock: Clock
+) -> list[Service]:
+    """The devices, and the two ways in which others speak for them."""
+    node, wanted = settings.node.name, settings.devices
+    book = Book(telemetry, clock)
+    reporter = Reporter(
+        book, telemetry, outbox, clock, node=node, interval=wanted.report_interval, rate=wanted.report_rate
+    )
+    mappers = DmiServer(
+        DmiSettings(
+            socket=wanted.mapper_socket,
+            memory=settings.mappers,
+            rate=wanted.mapper_rate,
+            burst=2 * wanted.mapper_rate,
+            numbers_as_float=wanted.mapper_float_numbers,
+        ),
+        objects,
+        book,
+        clock,
+    )
+    manager = DeviceManager(
+        objects,
+        book,
+        reporter,
+        Recorder(outbox, clock, node),
+        clock,
+        registry=lambda group: Registry(built_in(group, clock, bus)),
+        mappers=mappers.drivers,
+    )
+    return [manager, mappers, Topics(bus, book, node, clock, wanted.legacy_namespace)]
+
+
+def _bus(settings: Settings) -> BusSettings:
+    bus = settings.bus
+    return BusSettings(
+        address=bus.address,
+        user=bus.user,
+        password_file=bus.password_file,
+        ca=bus.ca,
+        certificate=bus.certificate,
+        key=bus.key,
+        client_id=f"marram-{settings.node.name}",
+    )
+
+
+def _push(settings: Settings) -> PushSettings:
+    push = settings.push
+    return PushSettings(
+        influx_token_file=push.influx_token_file,
+        mqtt_user=push.mqtt_user,
+        mqtt_password_file=push.mqtt_password_file,
+    )
 
 
 def _offer(node: NodeSettings) -> Offer:

@@ -79,7 +79,7 @@ class Twins(Protocol):
         """
 
     async def set_state(self, device: str, state: str) -> Standing:
-        """One of online, offline, ok, unknown, unhealthy, disconnected, in any case. Raises UnknownDevice, ValueError."""
+        """One of online, offline, ok, unknown, unhealthy, disconnected. Raises UnknownDevice, ValueError."""
 
     def changed(self) -> AsyncIterator[Changed]:
         """Every change of a twin, whoever made it, in order per device; those of `update` too."""

@@ -15,7 +15,6 @@ keeps no queue and no retry: it raises, and the caller decides. ``OSError``, ``T
 any call count as `DeviceSilent`.
 """
 
-import abc
 import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import ClassVar
@@ -63,7 +62,7 @@ class Reading:
     """A repeat of the same message carries the same id and is then taken only once; empty: unknown."""
 
 
-class Driver(abc.ABC):
+class Driver:
     """One device. Made anew for every connection attempt; ``__init__`` may raise `BadSetting`, and does no I/O."""
 
     polled: ClassVar[bool] = True

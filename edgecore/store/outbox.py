@@ -94,6 +94,7 @@ class Outbox:
         self._last = self._reserved = 0
         self._dropped = 0
         self._changes: Changes[None] = Changes()
+        self._taken: Changes[Report] = Changes()
 
     async def put(self, key: ObjectKey, uid: Uid, action: Action, body: bytes, *, durable: bool = True) -> int:
         """Report *body* on *key*; replaces a pending one of the same action. Returns its revision when it is kept.
@@ -189,6 +190,7 @@ class Outbox:
             return
         _, durable = self._held.get(slot, (report, True))
         self._withdraw(slot)
+        self._taken.send([report])
         if durable:
             with contextlib.suppress(StoreFull):  # at worst it goes up once more after a restart
                 await self._database.write((_FORGET, [(_id(slot), report.revision)]))
@@ -210,6 +212,13 @@ class Outbox:
             while True:
                 await listener.next()
                 yield
+
+    async def taken(self, kind: str) -> AsyncIterator[Report]:
+        """Reports on objects of *kind* that the cloud has answered, from now on."""
+        with self._taken.listen() as listener:
+            while True:
+                if (report := await listener.next()).key.kind == kind:
+                    yield report
 
     async def _load(self) -> None:
         if self._loaded:

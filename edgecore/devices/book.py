@@ -1,0 +1,334 @@
+"""The twins of this node's devices: in memory for everybody, on disk for the next start. Implements `contract.Twins`.
+
+Owns: what a change of a twin is, who hears of it, and that an answer "done" means "on the disk". Values that drivers
+read are buffered with the telemetry; wishes and what became of them are written at once. Before it: `worker` (drivers),
+the MQTT topics and DMI. After it: `reporter`, which tells the cloud.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
+
+from device_models import values
+from device_models.errors import BadValue, Complaint
+from device_models.model import Desired, Device, Property, Value
+from device_models.twin import End, Origin, Side, Twin, Wish
+from edgecore.devices import plan
+from edgecore.devices.contract import BadTwin, Change, Changed, Membership, Standing, UnknownDevice
+from edgecore.devices.draft import Draft
+from edgecore.devices.entry import ONLINE, STATES, Entry, Ready, dump, restore
+from edgecore.devices.feed import Feed
+from edgecore.devices.plan import Last, News
+from edgecore.devices.times import milliseconds
+from edgecore.store.telemetry import Sample, Telemetry
+from edgelink.aio.clock import Clock, rfc3339
+from edgelink.aio.logs import clean
+
+log = logging.getLogger(__name__)
+
+CLOUD: Final = "cloud"
+"""Destination of the ledger: the twin in the Kubernetes API."""
+_TWINS: Final = 1000
+"""Most twins of one device."""
+
+
+class Book:
+    """See the module. Devices come from `manager` through `admit` and `dismiss`."""
+
+    def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
+        self._telemetry, self._clock = telemetry, clock
+        self._entries: dict[str, Entry] = {}
+        self._feed = Feed()
+        self._stored: dict[str, tuple[str, bytes, int]] = {}
+
+    # --- devices
+
+    async def open(self) -> None:
+        """Read what was known before the restart."""
+        self._stored = dict(await self._telemetry.twins())
+
+    async def admit(self, device: Device, complaints: tuple[Complaint, ...]) -> Entry:
+        """*device* is wanted here, in this form; its desired values become wishes."""
+        entry = self._entries.get(device.id)
+        if entry is None or entry.device.uid != device.uid:
+            entry = await self._enter(device)
+            self._feed.membership(Membership(added=(device,)))
+        entry.device, entry.complaints = device, complaints
+        self._telemetry.destinations(device.id, _destinations(device))
+        await self._wish(entry)
+        self._feed.mark(device.id)
+        return entry
+
+    async def _enter(self, device: Device) -> Entry:
+        entry = self._entries[device.id] = Entry(device)
+        uid, body, checkpoint = self._stored.pop(device.id, ("", b"", 0))
+        if uid and uid != device.uid:
+            await self._telemetry.forget(device.id)  # another device had this name
+        elif body:
+            try:
+                restore(entry, body)
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                log.warning("the stored twins of device %s cannot be read: %s", clean(device.id), clean(error))
+        for name, numbered in (await self._telemetry.newest(device.id, checkpoint)).items():
+            sample = numbered.sample
+            entry.twins[name] = entry.twins.get(name, Twin()).reported(values.render(sample.value), sample.at)
+        return entry
+
+    async def dismiss(self, device: str) -> None:
+        """The device is no longer wanted here."""
+        self._stored.pop(device, None)
+        if entry := self._entries.pop(device, None):
+            self._feed.membership(Membership(removed=(entry.device,)))
+        await self._telemetry.forget(device)
+
+    def orphans(self) -> Sequence[str]:
+        """Devices that were here before the restart and have not been admitted since."""
+        return tuple(self._stored)
+
+    def entry(self, device: str) -> Entry:
+        """Raises UnknownDevice."""
+        try:
+            return self._entries[device]
+        except KeyError:
+            raise UnknownDevice(f"there is no device {device} on this node") from None
+
+    def devices(self) -> Sequence[Standing]:
+        return [_standing(self._entries[name]) for name in sorted(self._entries)]
+
+    def standing(self, device: str) -> Standing:
+        return _standing(self.entry(device))
+
+    def twins(self, device: str) -> Mapping[str, Twin]:
+        return self.entry(device).twins
+
+    def changed(self) -> AsyncIterator[Changed]:
+        return self._feed.changed()
+
+    def marks(self) -> AsyncIterator[str]:
+        """Devices of which the cloud may have to hear something new."""
+        return self._feed.marks()
+
+    def membership(self) -> AsyncIterator[Membership]:
+        return self._feed.members([entry.device for entry in self._entries.values()])
+
+    # --- what drivers say
+
+    def report(self, entry: Entry, found: Mapping[str, Value], at: int | None = None) -> None:
+        """Values that a driver read; *at* in milliseconds. On the disk with the next flush of the telemetry."""
+        samples = self._take(entry, found, at)
+        if samples:
+            self._telemetry.add(entry.device.id, samples)
+
+    async def record(self, entry: Entry, found: Mapping[str, Value], at: int | None, id: str) -> None:
+        """Values that a device sent by itself: returns when they are on the disk. Raises StoreFull."""
+        samples = self._samples(entry, found, at)
+        if await self._telemetry.store(entry.device.id, samples, id):
+            self._take(entry, found, at)
+
+    def _samples(self, entry: Entry, found: Mapping[str, Value], at: int | None) -> list[Sample]:
+        moment = self._moment() if at is None else at
+        properties = entry.device.properties
+        return [Sample(n, v, moment) for n, v in found.items() if n in properties and properties[n].sampled]
+
+    def _take(self, entry: Entry, found: Mapping[str, Value], at: int | None) -> list[Sample]:
+        """Bring the twins up to date; returns the samples worth keeping."""
+        moment, now = self._moment() if at is None else at, self._clock.now()
+        samples: list[Sample] = []
+        change = Draft(entry)
+        for name, value in found.items():
+            prop = entry.device.properties.get(name)
+            if prop is None:
+                continue
+            last = entry.last.get(name)
+            what = plan.news(prop, last, value, now)
+            if what is News.NOTHING:
+                continue
+            entry.last[name] = Last(value, now)
+            if prop.sampled:
+                samples.append(Sample(name, value, moment))
+            if what is News.VALUE:
+                self._reported(entry, prop, values.render(value), moment, change)
+        change.settle()
+        self._announce(entry, change)
+        return samples
+
+    @staticmethod
+    def _reported(entry: Entry, prop: Property, text: str, at: int, change: Draft) -> None:
+        before = entry.twins.get(prop.name)
+        twin = (before or Twin(type=values.twin_type(prop.type))).reported(text, at)
+        if twin.wish.end is End.UNKNOWN and not twin.differs:
+            twin = twin.ended(End.APPLIED)
+        change.put(prop.name, twin)
+
+    # --- wishes
+
+    async def _wish(self, entry: Entry) -> None:
+        """Take over the desired values of the Device object that are news."""
+        change = Draft(entry)
+        for prop in entry.device.properties.values():
+            known = entry.twins.get(prop.name)
+            if prop.desired is None or not prop.desired.value:
+                if known and known.expected and known.wish.origin is Origin.CLOUD and known.wish.end.open:
+                    change.put(prop.name, known.ended(End.UNKNOWN, "withdrawn"))
+                continue
+            self._desire(entry, prop, prop.desired, known, change)
+        change.settle()
+        if not change.empty:
+            await self._save_now(entry)
+            self._announce(entry, change)
+
+    def _desire(self, entry: Entry, prop: Property, desired: Desired, known: Twin | None, change: Draft) -> None:
+        token = _token(desired)
+        stamped = milliseconds(desired.metadata.get("timestamp", ""))
+        if not plan.supersedes(known, token, stamped):
+            if known and known.wish.token != token:
+                seen = dataclasses.replace(known, wish=dataclasses.replace(known.wish, token=token))
+                change.put(prop.name, seen)
+            return
+        wish = Wish(origin=Origin.CLOUD, expires=milliseconds(desired.expires), token=token)
+        twin = known or Twin(type=values.twin_type(prop.type))
+        at = self._moment() if stamped is None else stamped
+        change.put(prop.name, _judged(twin.wanted(desired.value, at, wish), prop, desired))
+
+    async def end(self, entry: Entry, name: str, of: Side | None, end: End, reason: str = "") -> None:
+        """This became of the wish for *of*; a newer one stays. On the disk when it returns. Raises StoreFull."""
+        twin = entry.twins.get(name)
+        if twin is None or twin.expected is not of:
+            return
+        draft = Draft(entry)
+        draft.put(name, twin.ended(end, reason))
+        draft.settle()
+        try:
+            await self._save_now(entry)
+        finally:
+            self._announce(entry, draft)
+
+    # --- what others say
+
+    async def update(self, device: str, changes: Mapping[str, Change | None], *, id: str = "") -> Changed:
+        entry = self.entry(device)
+        samples: list[Sample] = []
+        self._draft(entry, changes, samples)
+        if (samples or id) and not await self._telemetry.store(device, samples, id):
+            return Changed(device, {}, {})
+        # Anew: a driver may have reported while the disk was busy.
+        draft = self._draft(entry, changes, [])
+        draft.settle()
+        if not draft.only_actual:
+            await self._save_now(entry)
+        return self._announce(entry, draft)
+
+    def _draft(self, entry: Entry, changes: Mapping[str, Change | None], samples: list[Sample]) -> Draft:
+        draft, now = Draft(entry), self._moment()
+        for name, wanted in changes.items():
+            draft.put(name, self._changed(entry, name, wanted, now, samples))
+        if draft.size > _TWINS:
+            raise BadTwin(f"device {entry.device.id} would have {draft.size} twins; at most {_TWINS} are kept")
+        return draft
+
+    def _changed(self, entry: Entry, name: str, wanted: Change | None, now: int, samples: list[Sample]) -> Twin | None:
+        before = entry.twins.get(name)
+        if wanted is None:
+            return None if before is None or before.optional else before
+        prop = entry.device.properties.get(name)
+        twin = before or Twin(type=wanted.type or (values.twin_type(prop.type) if prop else "string"))
+        if wanted.optional is False:
+            twin = dataclasses.replace(twin, optional=False)
+        if wanted.actual is not None:
+            value = _typed(name, wanted.actual, twin, prop)
+            at = now if wanted.at is None else wanted.at
+            samples.append(Sample(name, value, at))
+            twin = twin.reported(wanted.actual, at)
+        if wanted.expected is not None:
+            if wanted.expected:
+                _typed(name, wanted.expected, twin, prop)
+            twin = twin.wanted(wanted.expected, now, Wish(expires=wanted.expires, token=twin.wish.token))
+        if twin.expected and not twin.differs and twin.wish.end in (End.PENDING, End.UNKNOWN):
+            twin = twin.ended(End.APPLIED)
+        return twin
+
+    async def set_state(self, device: str, state: str) -> Standing:
+        entry = self.entry(device)
+        if state.lower() not in STATES:
+            raise ValueError(f"state {state!r} of device {device} is not one of {', '.join(sorted(STATES))}")
+        self.stands(entry, state, entry.ready)
+        return _standing(entry)
+
+    def stands(self, entry: Entry, state: str, ready: Ready) -> None:
+        """The device is in this *state*; written with the next flush."""
+        now = rfc3339(self._clock.utc())
+        if state.lower() in (ONLINE, "ok"):
+            entry.last_online = now
+        if (ready.status, ready.reason) != (entry.ready.status, entry.ready.reason):
+            ready = dataclasses.replace(ready, since=now)
+        else:
+            ready = dataclasses.replace(ready, since=entry.ready.since)
+        if (state, ready) != (entry.state, entry.ready):
+            entry.state, entry.ready = state, ready
+            self._save(entry)
+            self._feed.mark(entry.device.id)
+
+    def seen(self, entry: Entry) -> None:
+        """The device answered just now."""
+        entry.last_online = rfc3339(self._clock.utc())
+
+    # --- disk
+
+    def flush(self) -> None:
+        """Hand everything to the next flush of the telemetry."""
+        for entry in self._entries.values():
+            self._save(entry)
+
+    def _save(self, entry: Entry) -> None:
+        device = entry.device
+        self._telemetry.save(device.id, device.uid, dump(entry), self._telemetry.last_seq(device.id))
+
+    async def _save_now(self, entry: Entry) -> None:
+        device = entry.device
+        await self._telemetry.save_now(device.id, device.uid, dump(entry), self._telemetry.last_seq(device.id))
+
+    def _announce(self, entry: Entry, draft: Draft) -> Changed:
+        change = draft.changed()
+        if change.after:
+            self._feed.send(change)
+            self._feed.mark(entry.device.id)
+        return change
+
+    def _moment(self) -> int:
+        return int(self._clock.utc().timestamp() * 1000)
+
+
+def _standing(entry: Entry) -> Standing:
+    return Standing(entry.device, entry.state, entry.last_online)
+
+
+def _judged(twin: Twin, prop: Property, desired: Desired) -> Twin:
+    """Refuse at once what no driver could write."""
+    try:
+        values.desired(desired.value, prop)
+    except BadValue as bad:
+        return twin.ended(End.REJECTED, str(bad))
+    if desired.expires and twin.wish.expires is None:
+        return twin.ended(End.REJECTED, f"expires {desired.expires!r} is neither RFC 3339 nor milliseconds since 1970")
+    return twin
+
+
+def _typed(name: str, text: str, twin: Twin, prop: Property | None) -> Value:
+    try:
+        return values.parse(text, prop.type if prop else values.type_of_twin(twin.type))
+    except BadValue as bad:
+        raise BadTwin(f"{name}: {bad}") from bad
+
+
+def _token(desired: Desired) -> str:
+    return hashlib.blake2b(
+        json.dumps([desired.value, sorted(desired.metadata.items())]).encode(), digest_size=8
+    ).hexdigest()
+
+
+def _destinations(device: Device) -> dict[str, frozenset[str]]:
+    """Who must get which samples, besides the push destinations, which the pusher names."""
+    return {CLOUD: frozenset(name for name, prop in device.properties.items() if prop.report_to_cloud)}

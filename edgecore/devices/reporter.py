@@ -1,0 +1,118 @@
+"""Tells the cloud how devices are: at most one report per device and second, and so many per node and second.
+
+Owns: the pace, and that a report is made only if something in it is news. The newest wins: a report is built when its
+turn comes. Not on the disk: the book is, and after a restart each device is reported anew. Samples never go this way;
+when the cloud has taken a report, the samples before it are settled for the cloud.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from edgecore.devices import reports
+from edgecore.devices.book import CLOUD, Book
+from edgecore.devices.contract import UnknownDevice
+from edgecore.devices.entry import Entry
+from edgecore.store.outbox import Outbox
+from edgecore.store.telemetry import Telemetry
+from edgelink.aio.clock import Clock
+from edgelink.aio.keyed import KeyedWorkers
+from edgelink.objects import Action, Kind, ObjectKey, Uid
+
+REFRESH: Final = 300.0
+"""Seconds after which the time a device was last seen, and its ledger, are reported although nothing else is new."""
+
+
+class Reporter:
+    """See the module. *interval*: seconds between two reports of a device. *rate*: reports a second of this node."""
+
+    def __init__(
+        self, book: Book, telemetry: Telemetry, outbox: Outbox, clock: Clock, *, node: str, interval: float, rate: float
+    ) -> None:
+        self._book, self._telemetry, self._outbox, self._clock = book, telemetry, outbox, clock
+        self._node, self._interval, self._rate = node, interval, rate
+        self._tokens, self._refilled = 1.0, clock.now()
+        self._told: dict[str, tuple[str, dict[str, Any]]] = {}
+        """What each device was last said to be, with its uid."""
+        self._next: dict[str, float] = {}
+        self._upto: dict[ObjectKey, tuple[int, int]] = {}
+        """Revision of the last report and the last sample it covers."""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            self._workers = KeyedWorkers(group, self._report, self._clock, name="report device")
+            group.create_task(self._follow(self._book.marks()), name="device reports due")
+            group.create_task(self._settle(), name="device reports taken")
+            group.create_task(self._refresh(), name="device reports again")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._workers.stop()
+
+    def forget(self, device: str) -> None:
+        """The device is gone."""
+        for table in (self._told, self._next):
+            table.pop(device, None)
+        self._upto.pop(_key(device), None)
+
+    async def _follow(self, marks: AsyncIterator[str]) -> None:
+        async for device in marks:
+            self._workers.mark(device)
+
+    async def _refresh(self) -> None:
+        while True:
+            await self._clock.sleep(REFRESH)
+            self._book.flush()
+            for standing in self._book.devices():
+                self._told.pop(standing.device.id, None)
+                self._workers.mark(standing.device.id)
+
+    async def _settle(self) -> None:
+        async for report in self._outbox.taken(Kind.DEVICE_STATUS):
+            revision, seq = self._upto.get(report.key, (0, 0))
+            if report.revision == revision:
+                self._telemetry.acknowledge(f"{report.key.namespace}/{report.key.name}", CLOUD, seq)
+
+    async def _report(self, device: str) -> float | None:
+        try:
+            entry = self._book.entry(device)
+        except UnknownDevice:
+            self.forget(device)
+            return None
+        wait = self._pause(device)
+        if wait > 0:
+            return wait
+        seq = self._telemetry.last_seq(device)
+        status = reports.status(entry, self._node, self._telemetry.ledger(device))
+        told = (entry.device.uid, reports.essence(status))
+        if self._told.get(device) == told:
+            self._telemetry.acknowledge(device, CLOUD, self._covered(entry))
+            return None
+        self._tokens -= 1
+        self._told[device] = told
+        self._next[device] = self._clock.now() + self._interval
+        key = _key(device)
+        body = json.dumps({"status": status}, separators=(",", ":"), ensure_ascii=False).encode()
+        revision = await self._outbox.put(key, Uid(entry.device.uid), Action.STATUS, body, durable=False)
+        self._upto[key] = (revision, seq)
+        return None
+
+    def _covered(self, entry: Entry) -> int:
+        """A sample that changed nothing needs no report: it is settled with the one before, if that is."""
+        revision, seq = self._upto.get(_key(entry.device.id), (0, 0))
+        settled = revision and self._telemetry.cursor(entry.device.id, CLOUD) >= seq
+        return self._telemetry.last_seq(entry.device.id) if settled else 0
+
+    def _pause(self, device: str) -> float:
+        """Seconds until this device may be reported."""
+        now = self._clock.now()
+        self._tokens = min(max(1.0, 2 * self._rate), self._tokens + (now - self._refilled) * self._rate)
+        self._refilled = now
+        own = self._next.get(device, 0.0) - now
+        return own if own > 0 or self._tokens >= 1 else (1 - self._tokens) / self._rate
+
+
+def _key(device: str) -> ObjectKey:
+    namespace, _, name = device.partition("/")
+    return ObjectKey(Kind.DEVICE_STATUS, namespace, name)

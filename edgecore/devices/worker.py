@@ -1,0 +1,300 @@
+"""One device: connect, then carry out wishes and read what is due, until the connection is gone; wait, and again.
+
+Owns the order: a wish goes before a read; what a wish became is on the disk before anybody hears of it; a wish whose
+write was cut off is looked up in the device before it is written again. A driver's mistake costs its own device only.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from device_models import values
+from device_models.errors import BadValue
+from device_models.model import Property, Value
+from device_models.twin import End, Twin
+from edgecore.devices import plan
+from edgecore.devices.book import Book
+from edgecore.devices.driver import BadSetting, DeviceRefused, DeviceSilent, Driver, Outcome, Reading
+from edgecore.devices.entry import OFFLINE, ONLINE, Entry, Ready
+from edgecore.devices.plan import Schedule
+from edgecore.devices.registry import Factory
+from edgecore.store.errors import StoreFull
+from edgecore.store.recorder import NORMAL, WARNING, Recorder, Subject
+from edgelink.aio.backoff import next_delay
+from edgelink.aio.clock import Clock
+from edgelink.aio.logs import bind, clean
+from edgelink.aio.supervisor import causes
+
+
+class Drivers(Protocol):
+    """Where drivers come from."""
+
+    def factory(self, protocol: str) -> Factory | None: ...
+
+    def why(self, protocol: str) -> str: ...
+
+
+Silent: Final = (DeviceSilent, OSError, EOFError)  # TimeoutError is an OSError
+_FIRST: Final = 0.5
+_CAP: Final = 30.0
+_MESSAGE: Final = 1024
+
+
+class DeviceWorker:
+    """See the module. `run` ends only by cancellation; a device gets a new worker unless only wishes changed."""
+
+    def __init__(
+        self, entry: Entry, book: Book, drivers: Drivers, recorder: Recorder, clock: Clock, *, waits: str = ""
+    ) -> None:
+        self._entry, self._book, self._drivers, self._recorder, self._clock = entry, book, drivers, recorder, clock
+        self._waits = waits
+        """What is missing before any driver could work; empty: nothing."""
+        self._wake = asyncio.Event()
+        self._faults: dict[str, str] = {}
+        self._log = bind(logging.getLogger(__name__), device=entry.device.id)
+
+    def wake(self) -> None:
+        """A wish came, or a driver."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            pause: float | None = None
+            if self._waits:
+                self._stands(self._entry.state, Ready("False", "ModelMissing", self._waits))
+            elif (factory := self._drivers.factory(self._entry.device.protocol)) is None:
+                why = self._drivers.why(self._entry.device.protocol)
+                self._stands(self._entry.state, Ready("Unknown", "NoDriver", why))
+            else:
+                try:
+                    async with self._connected(factory) as driver:
+                        failures = 0
+                        await self._serve(driver)
+                except BadSetting as bad:
+                    self._stands(OFFLINE, Ready("False", "BadSetting", str(bad)))
+                except Silent as error:
+                    self._stands(OFFLINE, Ready("False", "Silent", str(error) or "the device does not answer in time"))
+                    failures, pause = failures + 1, next_delay(failures + 1, first=_FIRST, cap=_CAP)
+                except Exception as bug:  # noqa: BLE001 - a driver may be anybody's code
+                    self._log.warning("the driver failed", exc_info=bug)
+                    message = f"{type(bug).__name__}: {bug}; see the log of edgecore"
+                    self._stands(OFFLINE, Ready("False", "DriverFailed", message))
+                    failures, pause = failures + 1, next_delay(failures + 1, first=_FIRST, cap=_CAP)
+            await self._idle(pause)
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, factory: Factory) -> AsyncIterator[Driver]:
+        driver = factory(self._entry.device)
+        try:
+            async with asyncio.timeout(driver.timeout):
+                await driver.connect()
+            self._faults = {}
+            self._stands(ONLINE, self._working())
+            yield driver
+        finally:
+            await driver.close()
+
+    async def _serve(self, driver: Driver) -> None:
+        if driver.polled:
+            await self._poll(driver)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._receive(driver), name=f"readings of {self._entry.device.id}")
+                while True:
+                    await self._carry_out(driver)
+                    await self._wait(None)
+        except BaseExceptionGroup as failed:
+            raise causes(failed)[0] from failed
+
+    async def _poll(self, driver: Driver) -> None:
+        schedule, missed = Schedule(self._entry.device.properties.values(), self._clock.now()), self._entry.missed
+        while True:
+            await self._carry_out(driver)
+            due = schedule.take(self._clock.now())
+            if due:
+                await self._read(driver, due)
+            self._entry.missed = missed + schedule.missed
+            await self._wait(schedule.next)
+
+    async def _receive(self, driver: Driver) -> None:
+        """What the device sends; the driver may acknowledge it when it is asked for more."""
+        stream = driver.readings()
+        try:
+            async for batch in stream:
+                await self._take(batch)
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+        raise DeviceSilent("the device sends nothing any more")
+
+    async def _take(self, batch: Sequence[Reading]) -> None:
+        sorted_out = [(reading, *self._sorted(reading.values, [])) for reading in batch]
+        # All at once: they share one commit.
+        await asyncio.gather(*(self._record(reading, good) for reading, good, _ in sorted_out))
+        self._book.seen(self._entry)
+        for _, _, bad in sorted_out:
+            self._note(bad)
+
+    async def _record(self, reading: Reading, good: Mapping[str, Value]) -> None:
+        while True:
+            try:
+                await self._book.record(self._entry, good, reading.at, reading.id)
+                return
+            except StoreFull as full:
+                # Not acknowledged meanwhile: the device, or its broker, keeps what follows.
+                self._log.warning("readings wait for room on the disk: %s", clean(full))
+                await self._clock.sleep(_CAP)
+
+    # --- reads
+
+    async def _read(self, driver: Driver, due: list[Property]) -> None:
+        async with asyncio.timeout(driver.timeout):
+            found = await driver.read(due)
+        good, bad = self._sorted(found, due)
+        self._book.seen(self._entry)
+        self._book.report(self._entry, good)
+        self._note({**{name: why for name, why in self._faults.items() if name not in good}, **bad})
+
+    def _sorted(self, found: Mapping[str, Outcome], asked: list[Property]) -> tuple[dict[str, Value], dict[str, str]]:
+        """What came, as the model wants it, and what is wrong with the rest."""
+        good: dict[str, Value] = {}
+        bad = {prop.name: "no value came" for prop in asked if prop.name not in found}
+        properties = self._entry.device.properties
+        for name, outcome in found.items():
+            prop = properties.get(name)
+            if prop is None:
+                continue
+            if isinstance(outcome, DeviceRefused):
+                bad[name] = str(outcome)
+                continue
+            try:
+                good[name] = values.coerce(outcome, prop)
+            except BadValue as why:
+                bad[name] = str(why)
+        return good, bad
+
+    def _note(self, faults: dict[str, str]) -> None:
+        if faults != self._faults:
+            self._faults = faults
+            self._stands(ONLINE, self._working())
+
+    def _working(self) -> Ready:
+        said = [f"{name}: {why}" for name, why in self._faults.items()]
+        said += [str(complaint) for complaint in self._entry.complaints]
+        return Ready("True", "Degraded" if said else "Connected", "; ".join(said)[:_MESSAGE])
+
+    # --- wishes
+
+    async def _carry_out(self, driver: Driver) -> None:
+        for prop in plan.writes(self._entry.device, self._entry.twins):
+            await self._fulfil(driver, prop)
+
+    async def _fulfil(self, driver: Driver, prop: Property) -> None:
+        twin = self._entry.twins[prop.name]
+        if twin.expected is None or await self._expire(prop.name, twin):
+            return
+        try:
+            value = values.desired(twin.expected.value, prop)
+        except BadValue as bad:
+            await self._end(prop.name, twin, End.REJECTED, str(bad))
+            return
+        if twin.wish.end is End.WRITING and driver.polled and await self._holds(driver, prop, value):
+            await self._end(prop.name, twin, End.APPLIED)
+            return
+        await self._end(prop.name, twin, End.WRITING)
+        try:
+            async with asyncio.timeout(driver.timeout):
+                await driver.write(prop, value)
+        except DeviceRefused as no:
+            await self._end(prop.name, twin, End.REJECTED, str(no))
+            return
+        await self._confirm(driver, prop, value, twin)
+
+    async def _confirm(self, driver: Driver, prop: Property, value: Value, twin: Twin) -> None:
+        if not driver.polled:
+            await self._end(prop.name, twin, End.UNKNOWN, "sent; the device has not confirmed it yet")
+        elif await self._holds(driver, prop, value):
+            await self._end(prop.name, twin, End.APPLIED)
+        else:
+            actual = self._entry.twins[prop.name].actual
+            found = f"reads {actual.value}" if actual else "does not tell its value"
+            await self._end(prop.name, twin, End.UNKNOWN, f"written, but the device {found}"[:_MESSAGE])
+
+    async def _holds(self, driver: Driver, prop: Property, value: Value) -> bool:
+        """Whether the device has *value*, by reading it back."""
+        async with asyncio.timeout(driver.timeout):
+            found = await driver.read([prop])
+        good, _ = self._sorted(found, [prop])
+        self._book.report(self._entry, good)
+        return prop.name in good and plan.close_enough(prop, value, good[prop.name])
+
+    async def _expire(self, name: str, twin: Twin) -> bool:
+        over = plan.expired(twin, int(self._clock.utc().timestamp() * 1000))
+        if over:
+            await self._end(name, twin, End.EXPIRED, "its time was over before the device had it")
+        return over
+
+    async def _end(self, name: str, twin: Twin, end: End, reason: str = "") -> None:
+        """With the disk full control goes on: the outcome is in memory and written with the next that can be."""
+        try:
+            await self._book.end(self._entry, name, twin.expected, end, reason)
+        except StoreFull as full:
+            self._log.warning("what became of %s is not on the disk: %s", clean(name), clean(full))
+        if end is End.REJECTED:
+            self._say(WARNING, "DesiredRejected", f"{name}: {reason}")
+
+    # --- waiting and telling
+
+    async def _idle(self, seconds: float | None) -> None:
+        """Without the device: wishes expire all the same. Ends after *seconds*, or when a driver may have come."""
+        until = None if seconds is None else self._clock.now() + seconds
+        while True:
+            for name, twin in list(self._entry.twins.items()):
+                if plan.expired(twin, int(self._clock.utc().timestamp() * 1000)):
+                    await self._expire(name, twin)
+            woken = await self._wait(until)
+            if (until is None and woken) or (until is not None and self._clock.now() >= until):
+                return
+
+    async def _wait(self, until: float | None) -> bool:
+        """Until then, a wake-up or the next expiry; whether it was a wake-up."""
+        expiry = plan.next_expiry(self._entry.twins.values())
+        seconds = None if until is None else until - self._clock.now()
+        if expiry is not None:
+            left = max(0.0, expiry / 1000 - self._clock.utc().timestamp())
+            seconds = left if seconds is None else min(seconds, left)
+        if self._wake.is_set() or seconds is None:
+            await self._wake.wait()
+        elif seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+        else:
+            await asyncio.sleep(0)
+        woken = self._wake.is_set()
+        self._wake.clear()
+        return woken
+
+    def _stands(self, state: str, ready: Ready) -> None:
+        before = self._entry.ready
+        message = clean(ready.message)[:_MESSAGE]
+        self._book.stands(self._entry, state, Ready(ready.status, ready.reason, message))
+        if (before.status, before.reason) == (ready.status, ready.reason):
+            return
+        if ready.status == "True":
+            self._log.info("connected%s", f": {message}" if message else "")
+            self._say(NORMAL, ready.reason, message or "the device answers")
+        else:
+            self._log.warning("does not work: %s: %s", ready.reason, message)
+            self._say(WARNING, ready.reason, message)
+
+    def _say(self, kind: str, reason: str, message: str) -> None:
+        device = self._entry.device
+        about = Subject(
+            device.namespace, device.name, device.uid, kind="Device", api_version="devices.kubeedge.io/v1beta1"
+        )
+        self._recorder.record(about, kind, reason, message)
