@@ -37,11 +37,11 @@ class Table(enum.StrEnum):
     @property
     def bits(self) -> bool:
         """Whether its cells are bits, not registers."""
-        return self in (Table.COIL, Table.DISCRETE)
+        return self is Table.COIL or self is Table.DISCRETE
 
     @property
     def writable(self) -> bool:
-        return self in (Table.COIL, Table.HOLDING)
+        return self is Table.COIL or self is Table.HOLDING
 
 
 class Form(enum.Enum):
@@ -86,7 +86,8 @@ class RegisterSpec:
         """The value in *data*, which must be `size` bytes. Raises BadValue."""
         if len(data) != self.size:
             raise BadValue(f"needs {self.size} bytes, not {len(data)}")
-        data = self._ordered(data)
+        if self.is_swap or self.is_register_swap:
+            data = self._ordered(data)
         if self.form is Form.RAW:
             return _text(data) if self.type in (ValueType.STRING, ValueType.STREAM) else data
         return self._cast(self._number(data))
@@ -133,10 +134,11 @@ class RegisterSpec:
             number = _shortest(number)
         if self.scale == 1:
             return number
-        try:
-            return float(Fraction(repr(number)) * self.scale)
-        except OverflowError:
-            raise BadValue(f"the registers hold {number}, too much at scale {float(self.scale):g}") from None
+        # To the digits that a float surely has: what is behind them is noise of the multiplication.
+        scaled = float(f"{number * self.scale.numerator / self.scale.denominator:.15g}")
+        if math.isinf(scaled):
+            raise BadValue(f"the registers hold {number}, too much at scale {float(self.scale):g}")
+        return scaled
 
     def _cast(self, number: int | float) -> Value:
         """*number*, as it was in the registers, as the property's type. Floats are scaled already."""

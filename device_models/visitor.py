@@ -107,6 +107,8 @@ def _form(of: ValueType, table: Table, kind: _DataType, count: int, *, signed: b
 def _scale(fields: Fields, of: ValueType) -> Fraction:
     """Exactly as written. Absent and 0, which samples have for "no scale", are 1."""
     scale = fields.number("scale", 1.0, low=-_SCALE, high=_SCALE)
+    if 0 < abs(scale) < 1 / _SCALE:
+        fields.complain("scale", f"must be 0 or at least {1 / _SCALE:g}")
     return Fraction(1) if of is ValueType.BOOLEAN or scale == 0 else Fraction(repr(scale))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from testbed.bench import fleet, footprint, join, offline, pods
+from testbed.bench import fleet, footprint, join, modbus, offline, pods
 from testbed.bench.figure import Figure
 
 ALL: Final = (
@@ -22,4 +22,7 @@ ALL: Final = (
     Figure("offline_boot_s", "s", 1.0, 1.2, offline.boot),
     Figure("offline_restart_container_s", "s", 0.3, 0.95, offline.restart_container),
     Figure("resync_10000_s", "s", None, None, fleet.resync),
+    Figure("modbus_properties_per_s", "1/s", None, None, modbus.speed),
+    Figure("modbus_speedup", "times", None, None, modbus.speedup),
+    Figure("modbus_write_under_load_s", "s", 0.02, None, modbus.write_under_load),
 )

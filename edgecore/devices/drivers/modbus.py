@@ -12,7 +12,7 @@ from typing import Final
 
 from device_models.coalesce import Block, Cut, coalesce, cut
 from device_models.errors import BadValue
-from device_models.modbus import BadTarget, Endpoint, ModbusTarget, SerialEndpoint, target
+from device_models.modbus import BadTarget, Endpoint, SerialEndpoint, target
 from device_models.registers import RegisterSpec, piece
 from device_models.visitor import BadVisitor, register
 from edgecore.devices.driver import BadSetting, Device, DeviceRefused, Driver, Outcome, Property, Value
@@ -35,6 +35,15 @@ class Known:
     cuts: set[Cut] = dataclasses.field(default_factory=set)
     many: bool = False
     """Whether it writes single registers and bits only by the functions for several."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Read:
+    """One read, worked out: what to ask, and whose values are in the answer."""
+
+    block: Block
+    request: Request
+    parts: tuple[tuple[str, RegisterSpec], ...]
 
 
 @dataclasses.dataclass(slots=True)
@@ -116,7 +125,7 @@ class ModbusDriver(Driver):
         self.timeout = _PATIENCE + 4 * self._target.timeout
         self._bus: Bus | None = None
         self._known = drivers.known(device.id, self._specs)
-        self._plans: dict[tuple[str, ...], list[Block]] = {}
+        self._plans: dict[tuple[str, ...], list[_Read]] = {}
 
     async def connect(self) -> None:
         """Done when the unit has answered anything at all."""
@@ -130,19 +139,17 @@ class ModbusDriver(Driver):
     async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
         assert self._bus
         begun = self._drivers.clock.now()
-        asked = [prop.name for prop in properties if prop.name in self._specs]
-        found: dict[str, Outcome] = {prop.name: self._bad[prop.name] for prop in properties if prop.name in self._bad}
-        values: dict[RegisterSpec, Outcome] = {}
+        found: dict[str, Outcome] = {}
+        names = tuple(prop.name for prop in properties)
         deadline = begun + min((prop.collect_cycle for prop in properties), default=0.0)
         late = len(properties)
         try:
-            await self._read(self._bus, self._plan(tuple(asked)), deadline, values)
+            await self._read(self._bus, self._plan(names), deadline, found)
             took = self._drivers.clock.now() - begun
             late = sum(took > prop.collect_cycle for prop in properties)
         finally:
             self._drivers.miss(self.device.id, late)
-        for name in asked:
-            found[name] = values[self._specs[name]]
+        found.update({name: self._bad[name] for name in names if name in self._bad})
         return found
 
     async def write(self, prop: Property, value: Value) -> None:
@@ -167,32 +174,42 @@ class ModbusDriver(Driver):
 
     # --- reading
 
-    def _plan(self, names: tuple[str, ...]) -> list[Block]:
+    def _plan(self, names: tuple[str, ...]) -> list[_Read]:
         plan = self._plans.get(names)
         if plan is None:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            plan = self._plans[names] = self._coalesced([self._specs[name] for name in names])
+            plan = self._plans[names] = self._coalesced(
+                {name: self._specs[name] for name in names if name in self._specs}
+            )
         return plan
 
-    def _coalesced(self, specs: Sequence[RegisterSpec]) -> list[Block]:
-        wish: ModbusTarget = self._target
-        return coalesce(specs, max_gap=wish.max_gap, max_registers=wish.max_registers, cuts=self._known.cuts)
+    def _coalesced(self, specs: Mapping[str, RegisterSpec]) -> list[_Read]:
+        wish, cuts = self._target, self._known.cuts
+        blocks = coalesce(specs.values(), max_gap=wish.max_gap, max_registers=wish.max_registers, cuts=cuts)
+        return [
+            _Read(
+                block,
+                contract.read(block.table, block.address, block.count),
+                tuple((name, spec) for name, spec in specs.items() if spec in block.specs),
+            )
+            for block in blocks
+        ]
 
-    async def _read(self, bus: Bus, plan: list[Block], deadline: float, values: dict[RegisterSpec, Outcome]) -> None:
-        """Fill in *values*; what the device refuses in one read is asked for in smaller ones."""
+    async def _read(self, bus: Bus, plan: list[_Read], deadline: float, found: dict[str, Outcome]) -> None:
+        """Fill in *found*; what the device refuses in one read is asked for in smaller ones."""
         while plan:
-            answers = await self._ask(bus, [contract.read(b.table, b.address, b.count) for b in plan], deadline)
-            again: list[Block] = []
-            for block, answer in zip(plan, answers, strict=True):
+            answers = await self._ask(bus, [read.request for read in plan], deadline)
+            again: list[_Read] = []
+            for read, answer in zip(plan, answers, strict=True):
                 if not isinstance(answer, Refusal):
-                    _decode(block, answer, values)
-                elif answer.code in TOO_WIDE and (place := cut(block)):
+                    _decode(read, answer, found)
+                elif answer.code in TOO_WIDE and (place := cut(read.block)):
                     self._known.cuts.add(place)
                     self._plans.clear()
-                    again += self._coalesced(block.specs)
+                    again += self._coalesced(dict(read.parts))
                 else:
-                    values.update(dict.fromkeys(block.specs, DeviceRefused(str(answer))))
+                    found.update({name: DeviceRefused(str(answer)) for name, _ in read.parts})
             plan = again
 
     async def _ask(self, bus: Bus, requests: Sequence[Request], deadline: float) -> list[Answer]:
@@ -227,12 +244,12 @@ def _registers(device: Device) -> tuple[dict[str, RegisterSpec], dict[str, Devic
     return specs, bad
 
 
-def _decode(block: Block, data: bytes, values: dict[RegisterSpec, Outcome]) -> None:
-    for spec in block.specs:
+def _decode(read: _Read, data: bytes, found: dict[str, Outcome]) -> None:
+    for name, spec in read.parts:
         try:
-            values[spec] = spec.decode(piece(data, spec, block.address))
+            found[name] = spec.decode(piece(data, spec, read.block.address))
         except BadValue as bad:
-            values[spec] = DeviceRefused(str(bad))
+            found[name] = DeviceRefused(str(bad))
 
 
 def _opener(endpoint: Endpoint) -> contract.Opener:

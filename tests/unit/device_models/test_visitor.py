@@ -91,6 +91,7 @@ def test_a_boolean_has_no_scale() -> None:
         (ValueType.INT, {"dataType": "decimal"}, "dataType: must be one of int"),
         (ValueType.INT, {"dataType": "int16", "register": "CoilRegister"}, "dataType: must be bool, int or bytes"),
         (ValueType.INT, {"scale": "much"}, "scale: must be a number"),
+        (ValueType.INT, {"scale": "1e-300"}, "scale: must be 0 or at least 1e-15"),
         (ValueType.INT, {"bit": 16}, "bit: must be a whole number from 0 to 15"),
         (ValueType.INT, {"bit": 1, "limit": 2}, "bit: must be left out"),
         (ValueType.INT, {"bit": 1, "register": "CoilRegister"}, "bit: must be left out"),
