@@ -166,6 +166,7 @@ class Edge:
         self.health_port = free_port()
         self.config = directory / "edgecore.yaml"
         self.data = directory / "data"
+        self.mapper_socket = directory / "dmi.sock"
         self.process: Daemon | None = None
 
     @property
@@ -184,6 +185,7 @@ class Edge:
                 "cni_config": str(self.node.cni_conf_dir),
                 "cni_plugins": str(self.node.cni_bin_dir),
             },
+            "devices": {"mapper_socket": str(self.mapper_socket)},
             "health": {"port": self.health_port},
         }
         for group, values in more.items():

@@ -50,15 +50,16 @@ class Book:
         """Read what was known before the restart."""
         self._stored = dict(await self._telemetry.twins())
 
-    async def admit(self, device: Device, complaints: tuple[Complaint, ...]) -> Entry:
-        """*device* is wanted here, in this form; its desired values become wishes."""
+    async def admit(self, device: Device, complaints: tuple[Complaint, ...], *, whole: bool = True) -> Entry:
+        """*device* is wanted here, in this form. Its desired values become wishes, once its model is known (*whole*)."""
         entry = self._entries.get(device.id)
         if entry is None or entry.device.uid != device.uid:
             entry = await self._enter(device)
             self._feed.membership(Membership(added=(device,)))
         entry.device, entry.complaints = device, complaints
         self._telemetry.destinations(device.id, _destinations(device))
-        await self._wish(entry)
+        if whole:
+            await self._wish(entry)
         self._feed.mark(device.id)
         return entry
 
@@ -158,7 +159,9 @@ class Book:
     @staticmethod
     def _reported(entry: Entry, prop: Property, text: str, at: int, change: Draft) -> None:
         before = entry.twins.get(prop.name)
-        twin = (before or Twin(type=values.twin_type(prop.type))).reported(text, at)
+        twin = (before or Twin()).reported(text, at)
+        if twin.type != (of := values.twin_type(prop.type)):
+            twin = dataclasses.replace(twin, type=of)
         if twin.wish.end is End.UNKNOWN and not twin.differs:
             twin = twin.ended(End.APPLIED)
         change.put(prop.name, twin)
@@ -189,7 +192,7 @@ class Book:
                 change.put(prop.name, seen)
             return
         wish = Wish(origin=Origin.CLOUD, expires=milliseconds(desired.expires), token=token)
-        twin = known or Twin(type=values.twin_type(prop.type))
+        twin = dataclasses.replace(known or Twin(), type=values.twin_type(prop.type))
         at = self._moment() if stamped is None else stamped
         change.put(prop.name, _judged(twin.wanted(desired.value, at, wish), prop, desired))
 

@@ -167,7 +167,7 @@ class DeviceManager:
                 await self._dismiss(f"{key.namespace}/{key.name}")
             return
         device, complaints, waits = await self._read(wanted)
-        entry = await self._book.admit(device, complaints)
+        entry = await self._book.admit(device, complaints, whole=not waits)
         running, factory = self._running.get(key), self._drivers.factory(device.protocol)
         if running and _goes_on(running, device, waits, factory):
             running.device = device
