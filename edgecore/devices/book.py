@@ -51,7 +51,7 @@ class Book:
         self._stored = dict(await self._telemetry.twins())
 
     async def admit(self, device: Device, complaints: tuple[Complaint, ...], *, whole: bool = True) -> Entry:
-        """*device* is wanted here, in this form. Its desired values become wishes, once its model is known (*whole*)."""
+        """*device* is wanted here, in this form. Its desired values become wishes once its model is there (*whole*)."""
         entry = self._entries.get(device.id)
         if entry is None or entry.device.uid != device.uid:
             entry = await self._enter(device)
