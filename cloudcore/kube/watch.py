@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _SHORTEST: Final = 300
 _LONGEST: Final = 600
+_APPEARS: Final = 10.0
+"""Seconds at most until it is noticed that the server has learned of a resource type."""
 _SETTLED: Final = 5.0
 """Seconds; a watch that ends cleanly sooner than this, without an event, counts as a failure (no busy loop)."""
 
@@ -116,11 +118,14 @@ class _Trouble:
             return
         if not self._told:
             self._told = True
-            missing = self._remedy and isinstance(error, NotFound | Forbidden)
-            advice = f"; {self._remedy}" if missing else ""
-            self._log.warning("no longer up to date, trying on: %s%s", clean(error, 500), advice)
+            if self._remedy and isinstance(error, NotFound):
+                self._log.warning("the API server does not know this kind: %s", self._remedy)
+            else:
+                advice = f"; {self._remedy}" if self._remedy and isinstance(error, Forbidden) else ""
+                self._log.warning("no longer up to date, trying on: %s%s", clean(error, 500), advice)
         asked = error.retry_after if isinstance(error, Retryable) else None
-        await self._clock.sleep(max(asked or 0.0, next_delay(self._failures, cap=30.0, roll=self._roll())))
+        cap = _APPEARS if isinstance(error, NotFound) else 30.0
+        await self._clock.sleep(max(asked or 0.0, next_delay(self._failures, cap=cap, roll=self._roll())))
 
     def over(self) -> None:
         if self._told:
