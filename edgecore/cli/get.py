@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from edgecore.cli import columns
+from edgecore.cli import columns, devices
 from edgecore.cli.common import Failed, Subparsers, new_parser, say, settings, table
 from edgecore.config import Settings
 from edgecore.store.database import Database
@@ -22,6 +22,7 @@ _ALIASES: Final = {
     "sa": Kind.SERVICE_ACCOUNT,
     "pv": Kind.VOLUME,
     "pvc": Kind.CLAIM,
+    "dm": Kind.DEVICE_MODEL,
 }
 KINDS: Final = (
     Kind.POD,
@@ -30,6 +31,8 @@ KINDS: Final = (
     Kind.SERVICE_ACCOUNT,
     Kind.CLAIM,
     Kind.VOLUME,
+    Kind.DEVICE,
+    Kind.DEVICE_MODEL,
 )
 
 
@@ -83,7 +86,10 @@ async def _read(chosen: Settings, kind: str) -> tuple[list[dict[str, Any]], Sequ
     async with Database.read_only(chosen.store) as database:
         objects = await ObjectStore(database).list(kind)
         records = await PodRecords(database).all() if kind == Kind.POD else {}
-        return [_parsed(obj, records.get(obj.uid)) for obj in objects], database.unreadable
+        bodies = [_parsed(obj, records.get(obj.uid)) for obj in objects]
+        if kind == Kind.DEVICE:
+            bodies = await devices.with_status(bodies, chosen.store)
+        return bodies, database.unreadable
 
 
 def _parsed(obj: DesiredObject, record: bytes | None) -> dict[str, Any]:
@@ -113,7 +119,11 @@ def _show(found: Sequence[dict[str, Any]], kind: str, output: str, *, single: bo
         whole: Any = found[0] if single else {"apiVersion": "v1", "kind": "List", "items": list(found)}
         say(json.dumps(whole, indent=4, ensure_ascii=False) if output == "json" else _yaml(whole))
         return
-    shape, now, wide = columns.of(kind), SystemClock().utc(), output == "wide"
+    now, wide = SystemClock().utc(), output == "wide"
+    if kind == Kind.DEVICE:
+        table(devices.HEADINGS, [devices.row(body, now) for body in found])
+        return
+    shape = columns.of(kind)
     spaced = any(body["metadata"].get("namespace") for body in found)
     headings = (*(("NAMESPACE",) if spaced else ()), "NAME", *shape.headings, "AGE", *(shape.wide if wide else ()))
     rows = [

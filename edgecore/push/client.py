@@ -57,7 +57,8 @@ class Origin:
         """Raises HttpFailed. A kept connection that the server has closed meanwhile is replaced once."""
         head = "".join(f"{name}: {_line(value)}\r\n" for name, value in headers.items())
         request = (
-            f"POST {_path(path)} HTTP/1.1\r\nHost: {self._authority}\r\n{self._credentials}{head}Content-Length: {len(body)}\r\n\r\n"
+            f"POST {_path(path)} HTTP/1.1\r\nHost: {self._authority}\r\n{self._credentials}"
+            f"{head}Content-Length: {len(body)}\r\n\r\n"
         ).encode("latin-1", "replace") + body
         async with self._free:
             try:
