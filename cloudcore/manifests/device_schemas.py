@@ -196,6 +196,7 @@ def _ledger() -> Schema:
         sent=whole("Handed to a receiver."),
         acknowledged=whole("Taken by all receivers."),
         dropped=whole("Lost: dropped before all receivers had them."),
+        missedDeadlines=whole("Reads that came later than their collectCycle."),
         because={
             "type": "object",
             "description": "How many were dropped, by reason.",

@@ -21,7 +21,6 @@ _VALUE: Final = 64 * 1024
 _LARGEST: Final = 2**63
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _CONDITION: Final = ("type", "status", "reason", "message", "lastTransitionTime")
-_COUNTS: Final = ("produced", "stored", "sent", "acknowledged", "dropped")
 _OURS: Final = ("Delivered",)
 """Types of conditions that only the cloud knows."""
 
@@ -66,32 +65,44 @@ def _twin(item: object, where: str) -> Object:
     twin: Object = {"propertyName": _text(given.get("propertyName"), f"{where}.propertyName", _NAME)}
     for side in ("reported", "observedDesired"):
         if given.get(side) is not None:
-            half, path = _object(given[side], f"{where}.{side}"), f"{where}.{side}"
-            twin[side] = {"value": _text(half.get("value"), f"{path}.value", _VALUE)}
-            if half.get("metadata") is not None:
-                twin[side]["metadata"] = _texts(half["metadata"], f"{path}.metadata")
+            twin[side] = _half(given[side], f"{where}.{side}")
     return twin
+
+
+def _half(item: object, where: str) -> Object:
+    """One side of a twin. A value that is no matter for a status (a picture) must not cost the device all others."""
+    given = _object(item, where)
+    half: Object = {"value": given.get("value")}
+    if not isinstance(half["value"], str):
+        raise ValueError(f"status.{where}.value is not a string")
+    if given.get("metadata") is not None:
+        half["metadata"] = {
+            name: _clipped(value, f"{where}.metadata.{name}")
+            for name, value in _members(given["metadata"], f"{where}.metadata")
+        }
+    if len(half["value"]) > _VALUE:
+        omitted = f"{len(half['value'])} characters; at most {_VALUE} are shown here"
+        half = {"value": "", "metadata": {**half.get("metadata", {}), "omitted": omitted}}
+    return half
 
 
 def _condition(item: object, where: str) -> Object:
     given = _object(item, where)
-    condition: Object = {name: _text(given[name], f"{where}.{name}", _TEXT) for name in _CONDITION if name in given}
+    condition: Object = {name: _clipped(given[name], f"{where}.{name}") for name in _CONDITION if name in given}
     if not condition.get("type") or condition.get("status") not in ("True", "False", "Unknown"):
         raise ValueError(f"status.{where} has no type, or no status of True, False or Unknown")
     return condition
 
 
 def _ledger(item: object) -> Object:
-    given = _object(item, "ledger")
-    ledger: Object = {name: _count(given[name], f"ledger.{name}") for name in _COUNTS if name in given}
-    if given.get("because") is not None:
-        because = _members(given["because"], "ledger.because")
-        ledger["because"] = {name: _count(number, f"ledger.because.{name}") for name, number in because}
+    """Counts, and counts by reason."""
+    because = _object(item, "ledger").get("because")
+    members = [member for member in _members(item, "ledger") if member[0] != "because"]
+    ledger: Object = {name: _count(number, f"ledger.{name}") for name, number in members}
+    if because is not None:
+        reasons = _members(because, "ledger.because")
+        ledger["because"] = {name: _count(number, f"ledger.because.{name}") for name, number in reasons}
     return ledger
-
-
-def _texts(item: object, where: str) -> dict[str, str]:
-    return {name: _text(value, f"{where}.{name}", _TEXT) for name, value in _members(item, where)}
 
 
 def _members(item: object, where: str) -> list[tuple[str, object]]:
@@ -122,6 +133,13 @@ def _text(item: object, where: str, longest: int) -> str:
     if len(item) > longest:
         raise ValueError(f"status.{where} has {len(item)} characters, at most {longest} are taken")
     return item
+
+
+def _clipped(item: object, where: str) -> str:
+    """A text for people: better cut than not at all."""
+    if not isinstance(item, str):
+        raise ValueError(f"status.{where} is not a string")
+    return item if len(item) <= _TEXT else f"{item[: _TEXT - 1]}…"
 
 
 def _count(item: object, where: str) -> int:

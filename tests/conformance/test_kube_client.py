@@ -24,11 +24,24 @@ from cloudcore.enroll.tokens import TokenStore
 from cloudcore.kube.auth import from_kubeconfig
 from cloudcore.kube.client import HttpKubeClient
 from cloudcore.kube.contract import Bookmark, Change, Changed, Item, KubeClient, Patch, Selector
+from cloudcore.kube.device_status import new_status
 from cloudcore.kube.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound, Unreachable
-from cloudcore.kube.kinds import CONFIG_MAPS, LEASES, NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
+from cloudcore.kube.kinds import (
+    CONFIG_MAPS,
+    DEVICE_STATUSES,
+    DEVICES,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
 from cloudcore.kube.watch import Listed, follow
+from cloudcore.manifests.install import install
 from edgelink.aio.clock import SystemClock
-from edgelink.objects import NodeName
+from edgelink.objects import Kind, NodeName, ObjectKey
 from tests.fakes.kube import FakeKube
 
 REAL = os.environ.get("MARRAM_TEST_KUBECONFIG")
@@ -438,3 +451,31 @@ async def test_following_goes_on_when_the_api_server_was_killed(tmp_path: Path) 
     assert [item.metadata.name for item in listed.items] == ["before"]
     assert isinstance(changed, Changed)
     assert (changed.change, changed.item.metadata.name) == (Change.ADDED, "after")
+
+
+async def test_custom_resources_are_patched_as_a_whole(kube: KubeClient, space: str) -> None:
+    await install(kube)
+    await install(kube)  # there already
+    body = json.dumps({"apiVersion": DEVICES.api_version, "kind": "Device", "metadata": {"name": "meter"}, "spec": {}})
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                made = json.loads(await kube.create(DEVICES, space, body.encode()))
+                break
+            except NotFound:  # not served yet
+                await asyncio.sleep(0.02)
+    uid = made["metadata"]["uid"]
+    patch = {"metadata": {"uid": uid}, "status": {"state": "online", "twins": [1, 2]}}
+    await kube.patch(DEVICES, space, "meter", json.dumps(patch).encode(), Patch.MERGE)
+    patch = {"metadata": {"uid": "another"}, "status": {"state": "offline"}}
+    with pytest.raises(Conflict):
+        await kube.patch(DEVICES, space, "meter", json.dumps(patch).encode(), Patch.MERGE)
+    found = json.loads(await kube.patch(DEVICES, space, "meter", b'{"status":{"twins":[3]}}', Patch.MERGE))
+    assert found["status"] == {"state": "online", "twins": [3]}
+    with pytest.raises(NotFound):
+        await kube.patch(DEVICE_STATUSES, space, "meter", b"{}", Patch.MERGE)
+    device = ObjectKey(Kind.DEVICE, space, "meter")
+    status = json.loads(await kube.create(DEVICE_STATUSES, space, new_status(device, uid, {"state": "online"})))
+    assert status["status"] == {"state": "online"}
+    assert status["metadata"]["ownerReferences"][0]["uid"] == uid
+    await kube.delete(DEVICES, space, "meter", uid=uid)

@@ -48,6 +48,8 @@ async def test_metrics_carry_their_names() -> None:
     metrics.api_call("watch", "pods", "cancelled", 3.0)
     metrics.refused("certificate")
     metrics.enrolment("joined")
+    metrics.device_report("written")
+    metrics.devices(lambda: len(nodes))
     nodes.append(3)
     async with serving({}, metrics) as http:
         answer = await http.get("/metrics")
@@ -55,6 +57,8 @@ async def test_metrics_carry_their_names() -> None:
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert {
         "marram_nodes_connected 3.0",
+        "marram_devices_placed 3.0",
+        'marram_device_reports_total{outcome="written"} 1.0',
         'marram_queue_depth{queue="upstream"} 7.0',
         'marram_frames_total{direction="in",kind="Reported"} 2.0',
         'marram_frame_bytes_total{direction="in",kind="Reported"} 1000.0',
