@@ -1,0 +1,237 @@
+"""What reads bytes or objects from others, with good input to spoil and the errors it promises.
+
+To add one: a function that takes one input and lets only unexpected errors out, and its line in `TARGETS`.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from google.protobuf.message import DecodeError, Message
+
+from cloudcore.downstream import devices as downstream
+from cloudcore.upstream.device_patches import device_status, merge_patch
+from device_models import catalog, load, modbus, payloads, values, visitor
+from device_models.errors import BadValue
+from device_models.model import Device, Property, ValueType
+from device_models.v1alpha2 import convert, is_old
+from edgecore.bus import filters
+from edgecore.devices.dmi import convert as dmi_convert
+from edgecore.devices.dmi import requests as dmi_requests
+from edgecore.devices.dmi.pb import dmi_pb2 as pb
+from edgecore.devices.topics import names
+from edgelink.objects import Action, Kind, NodeName, ObjectKey, Report
+
+SAMPLES: Final = Path(__file__).parents[1] / "samples" / "devices"
+TEXTS: Final = [path.read_text() for path in sorted(SAMPLES.glob("*.yaml"))]
+BODIES: Final = [body for text in TEXTS for body in yaml.safe_load_all(text)]
+MODELS: Final = [body for body in BODIES if body["kind"] == "DeviceModel"]
+DEVICES: Final = [body for body in BODIES if body["kind"] == "Device"]
+PAIRS: Final = [[model, device] for model, device in itertools.pairwise(BODIES) if device["kind"] == "Device"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """*run* takes what became of one of *seeds*: bytes of bytes, any JSON of JSON."""
+
+    run: Callable[[Any], object]
+    seeds: Sequence[Any]
+
+
+def _body(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"spec": value}
+
+
+def load_model(value: object) -> None:
+    load.model(_body(value))
+
+
+def load_pair(value: object) -> None:
+    """A device over its model, as far as its Modbus registers."""
+    model, device = value if isinstance(value, list) and len(value) == 2 else (value, value)
+    found, complaints = load.device(_body(device), load.model(_body(model))[0])
+    assert all(str(complaint) for complaint in complaints)
+    for prop in found.properties.values():
+        with contextlib.suppress(visitor.BadVisitor):
+            visitor.register(prop)
+
+
+def load_text(value: bytes) -> None:
+    load.file(value.decode(errors="replace"))
+
+
+def convert_old(value: object) -> None:
+    converted, _ = convert(_body(value))
+    assert not is_old(converted)
+    assert convert(converted) == (converted, [])
+
+
+def convert_stored(value: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        downstream.converted(Kind.DEVICE, value)
+
+
+def visit(value: object) -> None:
+    """A visitor of each type, and bytes through what it says."""
+    config = value if isinstance(value, dict) else {}
+    for of in ValueType:
+        prop = Property(name="p", type=of, visitor=config)
+        with contextlib.suppress(visitor.BadVisitor, BadValue):
+            spec = visitor.register(prop)
+            held = bytes(range(256)) * 16
+            spec.encode(spec.decode(held[: spec.size]))
+
+
+def decode(value: bytes) -> None:
+    """Register bytes in every form that a catalog's property has."""
+    for prop in CATALOG:
+        spec = visitor.register(prop)
+        for part in (value, value[: spec.size].ljust(spec.size, b"\xff")):
+            with contextlib.suppress(BadValue):
+                values.check(spec.decode(part), prop)
+
+
+def reach(value: object) -> None:
+    with contextlib.suppress(modbus.BadTarget):
+        modbus.target(Device(namespace="a", name="b", config=value if isinstance(value, dict) else {}))
+
+
+def twin_payload(value: bytes) -> None:
+    for read in (payloads.parse_update, payloads.parse_get, payloads.parse_state):
+        with contextlib.suppress(payloads.BadRequest):
+            read(value)
+
+
+def topic(value: bytes) -> None:
+    text = value.decode(errors="replace")
+    names.parse(text)
+    if filters.valid_filter(text):
+        filters.matches(text, TOPICS[0].decode())
+    if filters.valid_topic(text):
+        assert filters.matches("#", text) or text.startswith("$")
+
+
+def text_value(value: bytes) -> None:
+    """Text as each type, and what it became as text again."""
+    text = value.decode(errors="surrogateescape")
+    for of in ValueType:
+        with contextlib.suppress(BadValue):
+            assert values.parse(values.render(found := values.parse(text, of)), of) == found
+    prop = Property(name="p", type=ValueType.INT, writable=True, minimum=-5, maximum=5)
+    with contextlib.suppress(BadValue):
+        assert -5 <= int(values.desired(text, prop)) <= 5
+
+
+def dmi_message(value: object) -> None:
+    """A device for a mapper, written and read again."""
+    model, device = value if isinstance(value, list) and len(value) == 2 else (value, value)
+    for floats in (False, True):
+        message, _ = dmi_convert.device_message(_body(device), _body(model), floats=floats)
+        assert pb.Device.FromString(message.SerializeToString()) == message
+        dmi_convert.fingerprint(message)
+    extra = dmi_convert.undeclared(_body(device), _body(model))
+    dmi_convert.fingerprint(dmi_convert.model_message(_body(model), extra))
+
+
+def dmi_request(value: bytes) -> None:
+    with contextlib.suppress(DecodeError, dmi_requests.Malformed):
+        dmi_requests.mapper(pb.MapperRegisterRequest.FromString(value))
+    with contextlib.suppress(DecodeError, dmi_requests.Malformed):
+        report = pb.ReportDeviceStatusRequest.FromString(value)
+        dmi_requests.changes(dmi_requests.told(report), {}, {})
+        dmi_requests.device(report.deviceName, report.deviceNamespace)
+
+
+def device_report(value: object) -> None:
+    """What an edge says of a device, on its way into a patch."""
+    body = json.dumps(value).encode()
+    report = Report(ObjectKey("devicestatuses", "a", "b"), "uid", 1, Action.STATUS, body)
+    with contextlib.suppress(ValueError):
+        merge_patch(device_status(report, NodeName("edge-1")))
+
+
+def _property(name: str) -> list[Property]:
+    model, _ = load.model(yaml.safe_load(catalog.read(name)))
+    return [Property(name=p.name, type=p.type, visitor=p.visitor) for p in model.properties.values()]
+
+
+def _message(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+CATALOG: Final = [_property(name)[0] for name in catalog.names()] + _property("huawei-sun2000")
+VISITORS: Final = [
+    item["visitors"]["configData"]
+    for body in MODELS + DEVICES
+    for item in body["spec"].get("properties", ())
+    if (item.get("visitors") or {}).get("configData")
+]
+CONFIGS: Final = [
+    body["spec"]["protocol"]["configData"] for body in DEVICES if body["spec"]["protocol"].get("configData")
+]
+TWINS: Final = [
+    b'{"event_id":"1","timestamp":1786010400000,"twin":{"t":{"expected":{"value":"1","metadata":{"expires":1}},'
+    b'"actual":{"value":"21.5","metadata":{"timestamp":1786010400000}},"optional":true,"metadata":{"type":"int"},'
+    b'"expected_version":{"cloud":1,"edge":2},"actual_version":{"cloud":1,"edge":2}}}}',
+    b'{"event_id":"","timestamp":0,"twin":{"t":null}}',
+    b'{"event_id":"1","state":"online"}',
+]
+TOPICS: Final = [
+    b"$hw/events/device/ns/dev/twin/update",
+    b"$hw/events/device/dev/state/update",
+    b"$hw/events/node/n/membership/get",
+    b"$hw/events/+/+/+/twin/#",
+]
+REPORT: Final = {
+    "status": {
+        "state": "online",
+        "lastOnlineTime": "2026-08-06T10:00:00Z",
+        "twins": [
+            {
+                "propertyName": "t",
+                "reported": {"value": "21.5", "metadata": {"timestamp": "1786010400000", "type": "float"}},
+                "observedDesired": {"value": "22", "metadata": {"state": "Applied", "reason": ""}},
+            }
+        ],
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-08-06T10:00:00Z"}],
+        "ledger": {"produced": 1, "stored": 1, "sent": 1, "acknowledged": 1, "dropped": 0, "because": {"age": 1}},
+    }
+}
+REQUESTS: Final = [
+    _message(
+        pb.MapperRegisterRequest(
+            withData=True, mapper=pb.MapperInfo(name="m", version="1", protocol="modbus", address=b"/run/m.sock")
+        )
+    ),
+    _message(
+        pb.ReportDeviceStatusRequest(
+            deviceName="d",
+            deviceNamespace="ns",
+            reportedDevice=pb.DeviceStatus(
+                twins=[pb.Twin(propertyName="t", reported=pb.TwinProperty(value="1", metadata={"timestamp": "1"}))]
+            ),
+        )
+    ),
+]
+
+TARGETS: Final = {
+    "model": Target(load_model, MODELS),
+    "device": Target(load_pair, PAIRS),
+    "yaml": Target(load_text, [text.encode() for text in TEXTS]),
+    "v1alpha2": Target(convert_old, BODIES),
+    "stored": Target(convert_stored, [json.dumps(body).encode() for body in BODIES]),
+    "visitor": Target(visit, VISITORS),
+    "registers": Target(decode, [bytes(range(16)), b"\x7f\xc0\0\0", b"Fronius\0\0"]),
+    "modbus": Target(reach, CONFIGS),
+    "twin": Target(twin_payload, TWINS),
+    "topic": Target(topic, TOPICS),
+    "value": Target(text_value, [b"21.5", b"-3", b"true", b"AQID", b"1e3", "pümp".encode()]),
+    "dmi-message": Target(dmi_message, PAIRS),
+    "dmi-request": Target(dmi_request, REQUESTS),
+    "report": Target(device_report, [REPORT]),
+}
