@@ -9,6 +9,7 @@ pause is over; calls for it fail meanwhile without touching the connection. Know
 import asyncio
 import dataclasses
 import heapq
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,8 @@ from edgecore.devices.drivers.modbus_contract import (
 )
 from edgelink.aio.backoff import next_delay
 from edgelink.aio.clock import Clock
+
+log = logging.getLogger(__name__)
 
 _FIRST: Final = 0.5
 _CAP: Final = 30.0
@@ -69,8 +72,6 @@ class Bus:
         self._connection = _Pause()
         self._units: dict[int, _Pause] = {}
         self._timeouts = 0
-        self.requests = 0
-        """Questions asked so far."""
 
     async def read(self, unit: int, requests: Sequence[Request], timeout: float, deadline: float) -> list[Answer]:
         """Answers in the order of *requests*. Raises DeviceSilent."""
@@ -114,7 +115,6 @@ class Bus:
         try:
             line = await self._connected(call.timeout)
             if call.requests:
-                self.requests += 1
                 call.answers.append(await self._ask(line, call))
         except asyncio.CancelledError:
             self._silent(call, f"{self.name}: closed")
@@ -124,6 +124,10 @@ class Bus:
             self._silent(call, f"{self.name}: {down}")
         except (NoAnswer, Garbled, Refusal) as error:
             self._unit_failed(call, error)
+        except Exception as bug:  # noqa: BLE001 - a library's mistake on one connection must not end the daemon
+            log.error("%s: the connection failed", self.name, exc_info=bug)
+            self._connection_failed(f"{type(bug).__name__}: {bug}")
+            self._silent(call, f"{self.name}: {type(bug).__name__}: {bug}")
         else:
             if len(call.answers) == len(call.requests) and not call.done.done():
                 call.done.set_result(call.answers)

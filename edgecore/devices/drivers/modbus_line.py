@@ -6,7 +6,9 @@ connection fails the question at once, and values stay the bytes they came as.
 """
 
 import asyncio
+import functools
 import logging
+import termios
 from typing import Final, cast
 
 from pymodbus.exceptions import ModbusException
@@ -23,6 +25,8 @@ logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
 _LONGEST: Final = 260
 """Bytes of a frame, by the protocol."""
+_MOST: Final = 4 * _LONGEST
+"""Bytes that are looked at together: an answer, and late ones before it."""
 _BITS_PER_BYTE: Final = 11
 """Start, data, parity and stop bits on a serial line."""
 _QUIET_BYTES: Final = 3.5
@@ -48,7 +52,9 @@ class _Echo(_Values):
     rtu_frame_size = 8
 
 
+@functools.cache
 def _decoder() -> DecodePDU:
+    """One for all lines: it keeps nothing."""
     decoder = DecodePDU(is_server=False)
     for base, codes in ((_Values, (1, 2, 3, 4)), (_Echo, (5, 6, 15, 16))):
         for code in codes:
@@ -67,7 +73,7 @@ async def open_line(endpoint: Endpoint, timeout: float) -> "ModbusLine":
     except TimeoutError:
         line.close()
         raise LineDown(f"cannot connect to {endpoint} within {timeout:g} s") from None
-    except (OSError, ValueError) as cause:
+    except (OSError, ValueError, termios.error) as cause:
         line.close()
         raise LineDown(f"cannot open {endpoint}: {cause}") from cause
     return line
@@ -141,6 +147,7 @@ class ModbusLine(asyncio.Protocol):
 
     def close(self) -> None:
         self._closed = True
+        self._buffer = b""
         if self._transport:
             self._transport.close()
             self._transport = None
@@ -170,8 +177,11 @@ class ModbusLine(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        if len(self._buffer) > _MOST:
+            # Taking it apart frame by frame is work without bound.
+            self._fail(Garbled("more came than any answer has"))
+            self.close()
         if self._waiter is None or self._waiter.done():
-            self._buffer = self._buffer[-_LONGEST:]
             return
         try:
             used, pdu = self.framer.handleFrame(self._buffer, self._unit, self._id)

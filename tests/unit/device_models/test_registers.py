@@ -48,6 +48,7 @@ def words(*numbers: int) -> bytes:
         (holding(of=ValueType.BOOLEAN, bit=3), words(65527), False),
         (holding(bit=15), words(0x8000), 1),
         (holding(2, of=ValueType.FLOAT, form=Form.FLOAT), struct.pack(">f", 0.1), 0.1),
+        (holding(2, of=ValueType.FLOAT, form=Form.FLOAT), bytes.fromhex("42e5bc77"), 114.868095),
         (holding(2, of=ValueType.FLOAT, form=Form.FLOAT, scale=Fraction(1, 10)), struct.pack(">f", 229.9), 22.99),
         (holding(4, of=ValueType.DOUBLE, form=Form.FLOAT), struct.pack(">d", 0.1), 0.1),
         (holding(2, of=ValueType.INT, form=Form.FLOAT), struct.pack(">f", 7.9), 7),

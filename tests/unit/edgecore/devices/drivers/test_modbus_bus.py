@@ -85,7 +85,6 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_call_for_several_blocks_gets_all_answers(stand: Stand) -> None:
     assert await stand.read(1, 0, 10, 20) == [b"\0\0"] * 3
     assert stand.wire.asked == [(1, 0), (1, 10), (1, 20)]
-    assert stand.bus.requests == 3
 
 
 async def test_the_earliest_deadline_goes_first_and_a_write_before_all(stand: Stand) -> None:
@@ -191,6 +190,16 @@ async def test_a_broken_connection_is_made_anew_at_once_but_not_for_ever(stand: 
     assert stand.wire.opened == 2
     assert "asked again in 1.0 s" in await stand.silent(2)
     assert stand.wire.opened == 2
+
+
+async def test_a_mistake_of_the_library_ends_the_connection_and_nothing_else(
+    stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand.wire.outcomes[1] = AttributeError("no such thing")
+    assert await stand.silent(1) == "line: AttributeError: no such thing"
+    assert "the connection failed" in caplog.text
+    await stand.clock.advance(0.5)
+    assert await stand.read(2) == [b"\0\0"]
 
 
 async def test_a_connection_that_went_unnoticed_is_made_anew(stand: Stand) -> None:

@@ -1,7 +1,9 @@
 """Bytes on the wire: every reply becomes values or one of the named errors."""
 
 import asyncio
+import os
 import struct
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -9,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
-from device_models.modbus import SerialEndpoint
+from device_models.modbus import SerialEndpoint, TcpEndpoint
 from device_models.registers import Table
 from edgecore.devices.drivers.modbus_contract import Garbled, LineDown, NoAnswer, Refusal, Request, read, write
-from edgecore.devices.drivers.modbus_line import ModbusLine, SerialLine, TcpLine
+from edgecore.devices.drivers.modbus_line import ModbusLine, SerialLine, TcpLine, open_line
 
 ANSWERS = (Garbled, LineDown, NoAnswer, Refusal)
 TWO = read(Table.HOLDING, 0, 2)
@@ -161,6 +163,48 @@ async def test_what_came_before_the_question_is_no_answer() -> None:
         await line.ask(7, TWO, 0.01)
     line.close()
     assert peer.closed
+
+
+@pytest.mark.parametrize("make", [TcpLine, serial])
+async def test_a_flood_ends_the_connection(make: Callable[[], ModbusLine]) -> None:
+    line = make()
+    peer = Peer(line)
+    for _ in range(200):
+        line.data_received(tcp(VALUES, number=9))
+    assert peer.closed
+    assert line.lost
+    line = make()
+    with pytest.raises(Garbled, match="more came than any answer has"):
+        await ask(line, tcp(VALUES, number=9) * 5000)
+    assert line.lost
+
+
+async def test_what_cannot_be_opened() -> None:
+    with pytest.raises(LineDown, match=r"cannot open 127.0.0.1:1: "):
+        await open_line(TcpEndpoint("127.0.0.1", 1), 1.0)
+    with pytest.raises(LineDown, match="cannot open /dev/null"):
+        await open_line(SerialEndpoint("/dev/null"), 1.0)
+
+
+async def test_who_does_not_accept_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
+    with pytest.raises(LineDown, match=r"cannot connect to 10.0.0.1:502 within 0.01 s"):
+        await open_line(TcpEndpoint("10.0.0.1"), 0.01)
+
+
+async def test_a_line_that_the_kernel_cannot_switch_works_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    master, end = os.openpty()
+    try:
+        line = await open_line(SerialEndpoint(os.ttyname(end), rs485=True), 1.0)
+        assert not line.lost
+        assert "has to do it by itself" in caplog.text
+        line.close()
+    finally:
+        os.close(master)
+        os.close(end)
 
 
 async def test_a_connection_that_comes_too_late_is_closed() -> None:
