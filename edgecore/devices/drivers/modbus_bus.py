@@ -124,8 +124,9 @@ class Bus:
             self._silent(call, f"{self.name}: {down}")
         except (NoAnswer, Garbled, Refusal) as error:
             self._unit_failed(call, error)
-        except Exception as bug:  # noqa: BLE001 - a library's mistake on one connection must not end the daemon
-            log.error("%s: the connection failed", self.name, exc_info=bug)
+        except Exception as bug:
+            # A library's mistake on one connection must not end the daemon.
+            log.exception("%s: the connection failed", self.name)
             self._connection_failed(f"{type(bug).__name__}: {bug}")
             self._silent(call, f"{self.name}: {type(bug).__name__}: {bug}")
         else:
