@@ -69,6 +69,8 @@ class Telemetry:
         self._twins: dict[str, Twin] = {}
         self._twins_done: dict[str, list[asyncio.Future[None]]] = {}
         self._noted: dict[Stream, None] = {}
+        self._directed: set[Stream] = set()
+        """Those whose note goes with their next sample: else a crash could leave samples that nobody seems to want."""
         self._ids_under_way: dict[tuple[str, bytes], asyncio.Future[None]] = {}
         self._turn = asyncio.Lock()
         self._some, self._urgent = asyncio.Event(), asyncio.Event()
@@ -211,6 +213,7 @@ class Telemetry:
             stream.gone = False
         if stream.direct(names, family):
             self._note(stream)
+            self._directed.add(stream)
 
     def withdraw(self, device: str, family: str) -> None:
         """Nobody of *family* wants samples of *device* any more."""
@@ -257,6 +260,7 @@ class Telemetry:
                 _fail(part, StoreError(f"device {device} is gone"))
             self._twins.pop(device, None)
             self._noted.pop(old, None)
+            self._directed.discard(old)
             stream = self._books.put(old.successor())
             self._note(stream)
             names, writing = self._books.names.unwritten()
@@ -349,29 +353,25 @@ class Telemetry:
         taken = self._pending.take(streams)
         devices = list(self._twins) if streams is None else [stream.device for stream in streams]
         twins = {device: self._twins.pop(device) for device in devices if device in self._twins}
-        noted: dict[Stream, None] = {}
-        if streams is None:
-            noted, self._noted = self._noted, noted
+        noted = dict(self._noted) if streams is None else {s: None for s in streams if s in self._directed}
+        for stream in noted:
+            self._noted.pop(stream, None)
+            self._directed.discard(stream)
         names, statements = self._books.names.unwritten()
         flight = _Flight(taken, twins, noted, names, statements, [])
         if rows := self._rows(flight):
             statements.append((sql.PUT_BLOCK, rows))
         if twins:
-            ends = {
-                stream.device: flight_end
-                for stream, _, first, count, _ in flight.wrote
-                for flight_end in (first + count - 1,)
-            }
-            statements.append(
-                (
-                    sql.PUT_TWIN,
-                    [
-                        (device, uid, min(checkpoint, ends.get(device, self._books.stream(device).written)), body)
-                        for device, (uid, body, checkpoint) in twins.items()
-                    ],
-                )
-            )
+            statements.append((sql.PUT_TWIN, self._twin_rows(flight)))
         return flight
+
+    def _twin_rows(self, flight: _Flight) -> list[tuple[object, ...]]:
+        """A checkpoint must not be ahead of the samples that are on the disk with it."""
+        ends = {stream.device: first + count - 1 for stream, _, first, count, _ in flight.wrote}
+        return [
+            (device, uid, min(checkpoint, ends.get(device, self._books.stream(device).written)), body)
+            for device, (uid, body, checkpoint) in flight.twins.items()
+        ]
 
     def _rows(self, flight: _Flight) -> list[tuple[object, ...]]:
         """The rows of ``blocks``: the note first."""
@@ -426,6 +426,7 @@ class Telemetry:
             stream.not_written(count)
             self._noted[stream] = None
         self._noted.update(flight.noted)
+        self._directed.update(flight.noted)
         self._twins = {**flight.twins, **self._twins}
         for device in flight.twins:
             for done in self._twins_done.pop(device, ()):
