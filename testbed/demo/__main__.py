@@ -1,4 +1,4 @@
-"""``make demo``: a cloud and an edge node on this machine, a real container through kubectl, and the plug pulled.
+"""``make demo``: a cloud and an edge node on this machine, a real container and real devices, and the plugs pulled.
 
 With DEMO_ONCE=1 it proves each step, prints one line for each, and exits 0 or 1.
 """
@@ -10,20 +10,19 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from testbed import images
-from testbed.containerd import ContainerdNode
-from testbed.daemons import Cloud, Edge, Failed, Kubectl
+from testbed.daemons import Failed
+from testbed.demo.plant import DOOR, METER, THERMOSTAT
+from testbed.demo.screen import Screen, Stopped
+from testbed.demo.stage import NODE, POD, Stage
 from testbed.ports import free_subnet
 from testbed.process import DaemonDied, NotInTime, wait_for
 from testbed.registry import Registry
 
-NODE = "edge-1"
-POD = "hello"
 _TRIED = (Failed, NotInTime, DaemonDied, OSError, AssertionError)
 
 COUNT = "trap 'exit 0' TERM; n=0; while :; do n=$((n+1)); echo $n $(cat /greeting/text); sleep 1 & wait $!; done"
@@ -48,67 +47,6 @@ POD_OBJECTS: list[dict[str, Any]] = [
         },
     },
 ]
-
-
-class Stopped(Exception):
-    """SIGINT or SIGTERM arrived."""
-
-
-class Screen:
-    """One aligned line a step; what is waited for is shown while it is waited for."""
-
-    def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
-
-    @contextlib.contextmanager
-    def step(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Run a step; its body may call the given function to say what came of it."""
-        said: list[str] = []
-        if self._live:
-            print(f"  …      {what}", end="\r", flush=True)
-        began = time.monotonic()
-        try:
-            yield said.append
-        except BaseException as ended:
-            print(f"  {'-' if isinstance(ended, Stopped) else 'FAILED':<6} {what}", flush=True)
-            raise
-        print(f"  ok     {what:<58} {time.monotonic() - began:5.1f} s  {' '.join(said)}".rstrip(), flush=True)
-
-
-class Stage:
-    """Everything the demo runs, in one directory."""
-
-    def __init__(self, directory: Path, subnet: str, registry: Registry) -> None:
-        self.directory = directory
-        self.node = ContainerdNode(directory / "node", "demo", subnet)
-        self.registry = registry
-        self.cloud = Cloud(directory / "cloud")
-        self.edge = Edge(directory / "edge", NODE, self.node, self.cloud.address)
-
-    @property
-    def kubectl(self) -> Kubectl:
-        return self.cloud.kubectl
-
-    def close(self) -> None:
-        """Stop everything and leave nothing behind."""
-        self.edge.stop()
-        self.cloud.stop()
-        self.node.destroy()
-
-    def container(self) -> str:
-        """Id and attempt of the pod's container, as the node itself tells it (the cloud need not be there)."""
-        pod = self.local_pod()
-        [status] = pod["status"]["containerStatuses"]
-        return f"{status['containerID']} restarts {status['restartCount']}"
-
-    def local_pod(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.edge.command("get", "pods", POD, "-o", "json"))
-        return found
-
-    def counted(self) -> int:
-        """The last number the container printed."""
-        lines = self.edge.command("logs", POD, "--tail", "1").split()
-        return int(lines[0]) if lines else 0
 
 
 def main() -> int:
@@ -167,11 +105,13 @@ def _set_up(stage: Stage, screen: Screen) -> None:
         stage.node.start()
         stage.node.use_mirror(stage.registry.address)
         say(stage.registry.address)
+    with screen.step("plant: meter and thermostat on Modbus, a door on MQTT"):
+        stage.plant.start()
     with screen.step("cloud: CloudCore with the embedded Kubernetes API") as say:
         stage.cloud.start()
         say(f"edges attach on {stage.cloud.address}")
     with screen.step(f"edge: join token, checks, join as {NODE}"):
-        stage.edge.configure()
+        stage.edge.configure(bus={"address": stage.plant.broker.address})
         stage.edge.join(stage.cloud.token(NODE))
     with screen.step(f"edge: EdgeCore runs, node {NODE} is Ready"):
         stage.edge.start()
@@ -180,6 +120,13 @@ def _set_up(stage: Stage, screen: Screen) -> None:
         stage.kubectl.apply(*POD_OBJECTS)
         pod = stage.kubectl.wait_pod(POD)
         say(f"{pod['status']['podIP']} on {pod['spec']['nodeName']}")
+    with screen.step("kubectl apply: three devices report") as say:
+        stage.kubectl.apply(*stage.plant.models(), *stage.plant.devices(NODE))
+        wait_for(lambda: stage.reported(METER, "energy-total"), 20, "the meter reports its energy")
+        wait_for(lambda: stage.status(DOOR).get("state") == "online", 20, "the door is there")
+        stage.plant.door(open=False)
+        wait_for(lambda: stage.reported(DOOR, "open") == "false", 20, "the door reports")
+        say(f"meter {stage.reported(METER, 'voltage')} V")
 
 
 def _prove(stage: Stage, screen: Screen) -> None:
@@ -189,10 +136,15 @@ def _prove(stage: Stage, screen: Screen) -> None:
         changed = {**POD_OBJECTS[0], "data": {"text": "changed"}}
         stage.kubectl.apply(changed)
         wait_for(lambda: "changed" in stage.edge.command("logs", POD, "--tail", "1"), 20, "the new text is printed")
+    _prove_devices(stage, screen)
     with screen.step("the cloud is killed; the container goes on"):
         before, counted = stage.container(), stage.counted()
         stage.cloud.kill()
         wait_for(lambda: stage.counted() > counted + 1, 15, "the container counts on")
+    with screen.step("the cloud is away; the meter is read on") as say:
+        known = _samples(stage, METER)
+        wait_for(lambda: _samples(stage, METER) > known, 15, "new samples are on the disk")
+        say("edgecore history meter")
     with screen.step("EdgeCore is killed and starts offline; same container") as say:
         stage.edge.kill()
         stage.edge.start()
@@ -208,10 +160,56 @@ def _prove(stage: Stage, screen: Screen) -> None:
         stage.cloud.start()
         stage.kubectl.wait_node(NODE, deadline=60)
         wait_for(lambda: _told(stage), 60, "kubectl shows the new container")
+    with screen.step("devices report on; nothing is lost, no command repeated") as say:
+        wait_for(lambda: _current(stage), 30, "kubectl shows the newest energy")
+        lost = stage.status(METER)["ledger"]["dropped"]
+        assert lost == 0, f"{lost} samples were lost"
+        assert len(stage.plant.modbus.written()) == 2, f"the register was written again: {stage.plant.modbus.written()}"
+        say("LOST 0")
     with screen.step(f"kubectl delete pod {POD}: gone here and there"):
         stage.kubectl("delete", "pod", POD, "--timeout=30s")
         wait_for(lambda: POD not in stage.edge.command("get", "pods"), 10, "the node forgot the pod")
     print("\nall steps hold", flush=True)
+
+
+def _prove_devices(stage: Stage, screen: Screen) -> None:
+    plant = stage.plant
+    with screen.step("kubectl patch: a register changes, the twin follows") as say:
+        stage.kubectl.apply(plant.thermostat(NODE, setpoint="22.5"))
+        wait_for(lambda: plant.setpoint() == 22.5, 10, "the register has 22.5")
+        wait_for(lambda: stage.outcome(THERMOSTAT, "setpoint") == "Applied", 10, "kubectl shows Applied")
+        say(f"reported {stage.reported(THERMOSTAT, 'setpoint')}, {stage.outcome(THERMOSTAT, 'setpoint')}")
+    with screen.step("a value out of range never reaches the device") as say:
+        stage.kubectl.apply(plant.thermostat(NODE, setpoint="99"))
+        wait_for(lambda: stage.outcome(THERMOSTAT, "setpoint") == "Rejected", 10, "kubectl shows Rejected")
+        assert plant.setpoint() == 22.5
+        say("Rejected: at most 30 C")
+    with screen.step("the Modbus cable is pulled: offline; and plugged: online"):
+        plant.modbus.unplug()
+        wait_for(lambda: stage.status(METER).get("state") == "offline", 30, "the meter is offline")
+        stage.kubectl.apply(plant.thermostat(NODE, setpoint="24"))
+        plant.modbus.plug()
+        wait_for(lambda: stage.status(METER).get("state") == "online", 40, "the meter is online")
+    with screen.step("what was wanted meanwhile is written now"):
+        wait_for(lambda: plant.setpoint() == 24.0, 40, "the register has 24")
+        wait_for(lambda: stage.outcome(THERMOSTAT, "setpoint") == "Applied", 10, "kubectl shows Applied")
+    with screen.step("the broker is killed and comes back; the door is heard"):
+        plant.broker.kill()
+        wait_for(lambda: stage.status(DOOR).get("state") == "offline", 30, "the door is offline")
+        plant.broker.start()
+        wait_for(lambda: stage.status(DOOR).get("state") == "online", 40, "the door is online")
+        plant.door(open=True)
+        wait_for(lambda: stage.reported(DOOR, "open") == "true", 20, "the door reports")
+
+
+def _samples(stage: Stage, device: str) -> int:
+    """How many samples of *device* the node has on its disk."""
+    return len(stage.edge.command("history", device, "-o", "json").splitlines())
+
+
+def _current(stage: Stage) -> bool:
+    *_, newest = stage.edge.command("history", METER, "--property", "energy-total", "-o", "json").splitlines()
+    return float(stage.reported(METER, "energy-total")) >= float(json.loads(newest)["value"])
 
 
 def _runs_anew(stage: Stage, before: str) -> bool:
@@ -236,6 +234,10 @@ It runs. In another terminal, from this directory:
   export KUBECONFIG={stage.cloud.kubeconfig}
   kubectl get nodes,pods -o wide          what the cloud knows
   kubectl describe pod {POD}
+  kubectl get devices,devicestatuses      the meter, the thermostat, the door
+  kubectl patch device {THERMOSTAT} --type json -p '[{{"op": "add", "path": "/spec/properties/0/desired",
+    "value": {{"value": "21"}}}}]'          turns the thermostat; then look:
+  kubectl get devicestatus {THERMOSTAT} -o yaml
   {edgecore} logs {POD} -f --config {stage.edge.config}
                                           the container's output, on the node
 
@@ -243,6 +245,8 @@ Pull the plug of the cloud and see that nothing at the edge minds:
 
   kill -9 {stage.cloud.process.pid if stage.cloud.process else "?"}
   {edgecore} get pods --config {stage.edge.config}
+  {edgecore} get devices --config {stage.edge.config}
+  {edgecore} history {METER} --since 1m --config {stage.edge.config}
 
 Press Ctrl-C here to stop everything.""",
         flush=True,
