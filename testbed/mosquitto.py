@@ -140,6 +140,7 @@ class Client:
         if tls:
             self._client.tls_set_context(tls)
         self._client.on_connect = lambda c, u, f, code, p: self._note(self._answer, code)
+        self._client.on_disconnect = lambda c, u, f, code, p: self._note(self._answer, code)
         self._client.on_subscribe = lambda c, u, m, codes, p: self._note(self._granted, codes[0])
         self._client.on_message = lambda c, u, m: self._note(self._seen, (m.topic, bytes(m.payload), m.retain))
         self._client.connect(host, port)

@@ -86,11 +86,11 @@ class Broker:
             raise BrokerGone(f"the MQTT broker did not take a message: {cause}") from cause
 
     @contextlib.contextmanager
-    def subscribe(self, *filters: str, qos: int = 1) -> Iterator[AsyncIterator[Message]]:
+    def subscribe(self, *filters: str, qos: int = 1, endures: bool = True) -> Iterator[AsyncIterator[Message]]:
         for text in filters:
             if not valid_filter(text):
                 raise ValueError(f"cannot subscribe to the filter {clean(text)!r}")
-        with self._inbox.subscribe(filters, qos) as messages:
+        with self._inbox.subscribe(filters, qos, endures=endures) as messages:
             if self._connection:
                 self._connection.in_step.clear()
             yield messages

@@ -41,9 +41,12 @@ class Bus(Protocol):
         The broker has every filter of an earlier `subscribe` by then: no answer is missed.
         """
 
-    def subscribe(self, *filters: str, qos: int = 1) -> contextlib.AbstractContextManager[AsyncIterator[Message]]:
+    def subscribe(
+        self, *filters: str, qos: int = 1, endures: bool = True
+    ) -> contextlib.AbstractContextManager[AsyncIterator[Message]]:
         """Messages on *filters* for as long as the context lasts, across reconnects. Bounded: the broker waits.
 
+        Unless it *endures*, the iterator raises BrokerGone when the connection is lost.
         Messages that came meanwhile are kept for a subscriber that leaves and is back within half a minute.
         """
 

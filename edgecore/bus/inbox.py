@@ -14,6 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final, Self
 
+from edgecore.bus.contract import BrokerGone
 from edgecore.bus.filters import identifier, matches
 from edgelink.aio.logs import clean
 
@@ -97,13 +98,14 @@ class Delivery:
 class Subscription(AsyncIterator[Delivery]):
     """What one subscriber still has to do."""
 
-    def __init__(self, filters: Sequence[str], qos: int) -> None:
-        self.filters, self.qos = tuple(filters), qos
+    def __init__(self, filters: Sequence[str], qos: int, *, endures: bool) -> None:
+        self.filters, self.qos, self._endures = tuple(filters), qos, endures
         self._by_number = {identifier(text): text for text in filters}
         self._waiting: collections.deque[Delivery] = collections.deque()
         self._taken: dict[Delivery, None] = {}
         self._arrived = asyncio.Event()
         self._dropping = False
+        self._over = False
 
     def wants(self, topic: str, numbers: Sequence[int]) -> bool:
         """Whether a message is for it; *numbers* say by which filters the broker sent this copy, if it says."""
@@ -131,6 +133,8 @@ class Subscription(AsyncIterator[Delivery]):
         for delivery in self._taken:
             delivery.arrival.gone = True
         self._waiting = collections.deque(d for d in self._waiting if not d.arrival.returns)
+        self._over = not self._endures
+        self._arrived.set()
 
     def abandoned(self) -> list[Arrival]:
         """Close it; the messages that it was not done with and nobody else holds, in the order they came."""
@@ -150,6 +154,8 @@ class Subscription(AsyncIterator[Delivery]):
 
     async def __anext__(self) -> Delivery:
         while not self._waiting:
+            if self._over:
+                raise BrokerGone("the connection to the MQTT broker was lost")
             self._arrived.clear()
             await self._arrived.wait()
         delivery = self._waiting.popleft()
@@ -186,9 +192,9 @@ class Inbox:
         return wanted
 
     @contextlib.contextmanager
-    def subscribe(self, filters: Sequence[str], qos: int) -> Iterator[Subscription]:
+    def subscribe(self, filters: Sequence[str], qos: int, *, endures: bool = True) -> Iterator[Subscription]:
         """Messages on *filters* until the block ends."""
-        subscription = Subscription(filters, qos)
+        subscription = Subscription(filters, qos, endures=endures)
         self._subscriptions.append(subscription)
         self.fresh.update(filters)
         self.strays.difference_update(filters)

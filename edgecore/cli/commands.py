@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from edgecore.cli import check, get, history, join, logs, models, reset
+from edgecore.cli import broker, check, get, history, join, logs, models, reset
 from edgecore.cli.common import Failed, Subparsers, say
 from edgecore.config import BadConfig
 from edgecore.link.identity import IdentityError
@@ -14,7 +14,7 @@ from edgecore.store.errors import StoreError
 
 def add_parsers(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     """Add every command but ``run``; each sets ``command``, the function that carries it out."""
-    for module in (join, check, get, history, logs, models, reset):
+    for module in (join, check, get, history, logs, models, broker, reset):
         module.add_parser(subparsers)
 
 

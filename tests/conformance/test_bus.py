@@ -178,6 +178,16 @@ async def test_a_retained_message_comes_to_a_late_subscriber(bench: Bench) -> No
         assert (await anext(messages)).retained
 
 
+async def test_a_subscriber_may_want_to_hear_of_a_loss(bench: Bench) -> None:
+    with bench.bus.subscribe("a", endures=False) as messages:
+        await _settled(bench.bus)
+        await bench.app_publishes("a", b"1")
+        (await anext(messages)).done()
+        await bench.cut()
+        with pytest.raises(BrokerGone):
+            await anext(messages)
+
+
 async def test_publishing(bench: Bench) -> None:
     await bench.bus.publish("out/1", b"\x00binary\xff")
     assert ("out/1", b"\x00binary\xff") in await bench.app_sees(1)

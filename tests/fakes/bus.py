@@ -25,8 +25,8 @@ class FakeMessage:
 
 
 class _Reader(AsyncIterator[FakeMessage]):
-    def __init__(self, filters: tuple[str, ...]) -> None:
-        self.filters = filters
+    def __init__(self, filters: tuple[str, ...], endures: bool) -> None:
+        self.filters, self.endures, self.over = filters, endures, False
         self.waiting: list[FakeMessage] = []
         self.arrived = asyncio.Event()
 
@@ -36,6 +36,8 @@ class _Reader(AsyncIterator[FakeMessage]):
 
     async def __anext__(self) -> FakeMessage:
         while not self.waiting:
+            if self.over:
+                raise BrokerGone("the connection was lost")
             self.arrived.clear()
             await self.arrived.wait()
         return self.waiting.pop(0)
@@ -67,10 +69,10 @@ class FakeBus:
         await asyncio.sleep(0)
 
     @contextlib.contextmanager
-    def subscribe(self, *filters: str, qos: int = 1) -> Iterator[AsyncIterator[FakeMessage]]:
+    def subscribe(self, *filters: str, qos: int = 1, endures: bool = True) -> Iterator[AsyncIterator[FakeMessage]]:
         if not all(map(valid_filter, filters)):
             raise ValueError(filters)
-        reader = _Reader(filters)
+        reader = _Reader(filters, endures)
         self._readers.append(reader)
         for topic, payload in self.retained.items():
             if any(matches(text, topic) for text in filters):
@@ -120,6 +122,8 @@ class FakeBus:
         self.connected = False
         for reader in self._readers:
             reader.waiting.clear()
+            reader.over = not reader.endures
+            reader.arrived.set()
         self._turn()
 
     def heal(self) -> None:
