@@ -188,6 +188,7 @@ async def test_settings_that_cannot_be(bench: Bench) -> None:
         bench.drivers(bench.device(Property(name="a")))
 
 
+@pytest.mark.slow
 async def test_a_silent_unit_costs_the_others_one_time_out_per_pause(bench: Bench) -> None:
     prop = holding("a", 0)
     good, dead = await bench.driver(prop, unit=1), await bench.driver(prop, unit=4)
@@ -216,10 +217,11 @@ async def test_a_silent_unit_costs_the_others_one_time_out_per_pause(bench: Benc
         group.create_task(insist())
         group.create_task(poll())
     assert tries > 10, "whoever asks during the pause is told at once"
-    assert longest < 2 * TIMEOUT_MS / 1000 + 0.1
-    assert reads > 100, "the others go on"
+    assert longest < 4 * TIMEOUT_MS / 1000
+    assert reads > 30, "the others go on: with a time-out before each it would be eight"
 
 
+@pytest.mark.slow
 async def test_a_unit_that_answers_nonsense_is_alone_with_it(bench: Bench) -> None:
     prop = holding("a", 0)
     good, mad = await bench.driver(prop, unit=1), await bench.driver(prop, unit=5)
@@ -244,6 +246,7 @@ async def test_unplugged_and_plugged_in_again(bench: Bench) -> None:
     assert await again.read([prop]) == {"a": 7}
 
 
+@pytest.mark.slow
 async def test_a_write_goes_before_waiting_reads(bench: Bench) -> None:
     """With a slow line and every unit reading, a write takes its own turn and at most one other's."""
     turn = 0.03
@@ -266,8 +269,9 @@ async def test_a_write_goes_before_waiting_reads(bench: Bench) -> None:
             took.append(time.monotonic() - begun)
         for task in load:
             task.cancel()
-    assert max(took) < 3 * turn + 0.1, took
-    assert sorted(took)[2] < 2 * turn + 0.03, took
+    # In the order of their deadlines, it would wait for thirty.
+    assert max(took) < 10 * turn, took
+    assert sorted(took)[2] < 5 * turn, took
 
 
 async def test_values_that_come_late_are_counted(bench: Bench) -> None:
@@ -300,6 +304,7 @@ async def test_a_serial_line_has_one_speed(server: ModbusServer, drivers: Modbus
     await bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", ["tcp", "rtu"])
 async def test_a_killed_server_comes_back(over: str, workdir: Path, drivers: ModbusDrivers) -> None:
     prop = holding("a", 0)
