@@ -55,7 +55,7 @@ async def ready(trial: Trial) -> None:
     """connect() returns only once the device has answered."""
     trial.link.stall()
     driver = trial.make()
-    ended = await trial.call(driver.connect(), "connect()")
+    ended = await trial.call(driver.connect(), "connect()", trial.moment)
     await trial.close(driver)
     if ended.how is How.DONE:
         raise Flawed("connect() returned though the device had said nothing: ask it something first")
@@ -66,10 +66,10 @@ async def read(trial: Trial) -> None:
     if not trial.properties:
         raise NotApplicable("the bench has no properties")
     async with trial.connected() as driver:
-        await trial.values(driver, trial.properties)
+        await trial.answered(driver, trial.properties)
         if driver.polled:
             for prop in trial.properties:
-                await trial.values(driver, [prop])
+                await trial.answered(driver, [prop])
 
 
 async def units(trial: Trial) -> None:
@@ -79,7 +79,7 @@ async def units(trial: Trial) -> None:
     async with trial.connected() as driver:
         found = await trial.values(driver, trial.properties)
     for prop in trial.properties:
-        if prop.name in trial.bench.expected:
+        if prop.name in trial.bench.expected and prop.name in found:
             expected = fitting(trial.bench.expected[prop.name], prop)
             if not same(found[prop.name], expected, prop):
                 raise Flawed(
@@ -94,7 +94,7 @@ async def write(trial: Trial) -> None:
         for prop in trial.writable():
             for value in trial.bench.to_write(prop):
                 await written(trial, driver, prop, value)
-                found = (await trial.values(driver, [prop]))[prop.name]
+                found = await trial.holds(driver, prop)
                 if not same(found, value, prop):
                     raise Flawed(f"{prop.name}: wrote {show(value)}, read back {show(found)}")
 
@@ -106,7 +106,7 @@ async def again(trial: Trial) -> None:
             value = trial.bench.to_write(prop)[0]
             for _ in range(3):
                 await written(trial, driver, prop, value)
-            found = (await trial.values(driver, [prop]))[prop.name]
+            found = await trial.holds(driver, prop)
             if not same(found, value, prop):
                 raise Flawed(f"{prop.name}: wrote {show(value)} three times, read back {show(found)}")
 

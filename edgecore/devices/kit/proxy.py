@@ -29,6 +29,8 @@ class Far:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(patience)
 
     def close(self) -> None:
+        # Connections of servers say that they were cancelled: they were.
+        self.loop.set_exception_handler(lambda loop, context: None)
         with contextlib.suppress(TimeoutError):
             self.run(_cancel_others(), 5.0)
         self.loop.call_soon_threadsafe(self.loop.stop)

@@ -29,6 +29,10 @@ class Flawed(Exception):
     """The driver breaks a rule; the message says which, to its author."""
 
 
+class Unstoppable(Flawed):
+    """A call does not end as it should when it is cancelled."""
+
+
 class NotApplicable(Exception):
     """Nothing to check here; the message says why."""
 
@@ -54,8 +58,12 @@ class Trial:
     def __init__(self, bench: Bench, config: Mapping[str, Any], link: Link | None, far: Far) -> None:
         self.bench, self.config, self._link, self._far = bench, config, link, far
         self.patience = bench.patience
+        self.moment = bench.patience / 10
+        """Seconds to wait where nothing good can come."""
         self.unheard: list[str] = []
         """Errors of tasks that nobody waited for."""
+        self.answer: Mapping[str, object] = {}
+        """What was read last, as it came."""
 
     @property
     def link(self) -> Link:
@@ -82,17 +90,17 @@ class Trial:
         except Exception as error:
             raise Flawed(f"cannot be made: {said(error)}") from error
 
-    async def call(self, work: Coroutine[Any, Any, object], what: str) -> Ended:
-        """How *work* ends within the time for a call."""
+    async def call(self, work: Coroutine[Any, Any, object], what: str, within: float | None = None) -> Ended:
+        """How *work* ends *within* some seconds, or the time for a call."""
         # Not in a TaskGroup: one that is not to be cancelled would hold the check for ever.
         task = asyncio.get_running_loop().create_task(work, name=f"call of {what}")
-        await asyncio.wait({task}, timeout=self.patience)
+        await asyncio.wait({task}, timeout=within or self.patience)
         late = not task.done()
         if late:
             task.cancel()
             await asyncio.wait({task}, timeout=max(0.5, self.patience))
         if not task.done():
-            raise Flawed(f"{what} does not end when it is cancelled: let CancelledError through")
+            raise Unstoppable(f"{what} does not end when it is cancelled: let CancelledError through")
         return _late(task, what) if late else _judged(task, what)
 
     async def close(self, driver: Driver) -> None:
@@ -116,30 +124,40 @@ class Trial:
             await self.close(driver)
 
     async def values(self, driver: Driver, properties: Sequence[Property]) -> Mapping[str, Value]:
-        """What the device has, typed; Flawed unless *driver* tells for all *properties*."""
+        """What the device has, typed, as far as *driver* tells; what is amiss in the answer `answered` says."""
         if driver.polled:
             ended = await self.call(driver.read(properties), "read()")
         else:
             ended = await self.call(self._sent(driver, properties), "readings()")
         if ended.how is not How.DONE:
             raise Flawed(f"{'read' if driver.polled else 'readings'}() {_fate(ended)}, though the device is there")
-        return self.typed(ended.value, properties)
-
-    def typed(self, answer: object, properties: Sequence[Property]) -> Mapping[str, Value]:
-        """The values in an *answer* of read, as the daemon takes them."""
-        if not isinstance(answer, Mapping):
-            raise Flawed(f"read() must return a mapping of values by property name, not {type(answer).__name__}")
-        wanted = {prop.name: prop for prop in properties}
-        if others := [clean(name) for name in answer if name not in wanted]:
-            raise Flawed(f"the answer has {', '.join(others)}, which nobody asked for")
-        if missing := sorted(wanted.keys() - answer.keys()):
-            raise Flawed(f"no value for {', '.join(missing)}")
+        if not isinstance(ended.value, Mapping):
+            raise Flawed(f"read() must return a mapping of values by property name, not {type(ended.value).__name__}")
+        self.answer = ended.value
         found = {}
-        for name, outcome in answer.items():
+        for prop in properties:
+            outcome = ended.value.get(prop.name)
             if isinstance(outcome, DeviceRefused):
-                raise Flawed(f"{name}: the device refused: {clean(outcome)}")
-            found[name] = fitting(outcome, wanted[name])
+                raise Flawed(f"{prop.name}: the device refused: {clean(outcome)}")
+            if outcome is not None:
+                found[prop.name] = fitting(outcome, prop)
         return found
+
+    async def answered(self, driver: Driver, properties: Sequence[Property]) -> None:
+        """Flawed unless the answer is of all *properties* and of no others."""
+        found = await self.values(driver, properties)
+        wanted = {prop.name for prop in properties}
+        if others := sorted(clean(name) for name in self.answer if name not in wanted):
+            raise Flawed(f"the answer has {', '.join(others)}, which nobody asked for")
+        if missing := sorted(wanted - found.keys()):
+            raise Flawed(f"no value for {', '.join(missing)}")
+
+    async def holds(self, driver: Driver, prop: Property) -> Value:
+        """What the device has for *prop*."""
+        found = await self.values(driver, [prop])
+        if prop.name not in found:
+            raise Flawed(f"no value for {prop.name}")
+        return found[prop.name]
 
     async def fresh(self, names: str) -> None:
         """A new driver works."""
@@ -233,15 +251,16 @@ def _judged(task: asyncio.Task[object], what: str) -> Ended:
             return Ended(How.SILENT, error)
         case Flawed():
             raise error
-    raise Flawed(f"{what} raised {said(error)}; it may raise DeviceSilent or DeviceRefused") from error
+    rule = "it must not raise" if what == "close()" else "it may raise DeviceSilent or DeviceRefused"
+    raise Flawed(f"{what} raised {said(error)}; {rule}") from error
 
 
 def _late(task: asyncio.Task[object], what: str) -> Ended:
     if task.cancelled():
         return Ended(How.LATE)
     if (error := task.exception()) is not None:
-        raise Flawed(f"{what} turned its cancellation into {said(error)}: let CancelledError through") from error
-    raise Flawed(f"{what} went on when it was cancelled: let CancelledError through")
+        raise Unstoppable(f"{what} turned its cancellation into {said(error)}: let CancelledError through") from error
+    raise Unstoppable(f"{what} went on when it was cancelled: let CancelledError through")
 
 
 def _fate(ended: Ended) -> str:

@@ -110,7 +110,7 @@ class OvenBench(Bench):
     driver = Thermometer
     properties = (TEMPERATURE, SETPOINT)
     expected = {"temperature": 21.5, "setpoint": 18}  # noqa: RUF012
-    patience = 0.2
+    patience = 0.6
 
     async def start(self) -> tuple[str, int]:
         self.oven = Oven()
