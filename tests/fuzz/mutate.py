@@ -22,7 +22,8 @@ PIECES: Final = (
 )
 PLANTS: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1, 65536, 2**31, 2**63, 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf"),
-    "", " ", "0", "-1", "1e999", "٣", "\0", "\ud800", "a" * 70_000, "TCP", "true", "//", "../..", "%s%n", "{}",
+    "", " ", "0", "-1", "1e999", "٣", "\0", "\ud800", "a" * 70_000, "${" * 30_000, "9" * 5000, "[0]" * 20_000,
+    "TCP", "true", "//", "../..", "%s%n", "{}",
     [], {}, [[]], [None], {"": None}, {"a": {"a": {}}}, ["x"] * 300,
 )  # fmt: skip
 """Among them integers that no double holds, text that cannot be encoded, and digits that are not ASCII."""

@@ -16,8 +16,8 @@ from google.protobuf.message import DecodeError, Message
 
 from cloudcore.downstream import devices as downstream
 from cloudcore.upstream.device_patches import device_status, merge_patch
-from device_models import catalog, load, modbus, payloads, values, visitor
-from device_models.errors import BadValue
+from device_models import catalog, load, modbus, mqtt, payloads, values, visitor
+from device_models.errors import BadValue, Complaint
 from device_models.model import Device, Property, ValueType
 from device_models.v1alpha2 import convert, is_old
 from edgecore.bus import filters
@@ -25,7 +25,7 @@ from edgecore.devices.dmi import convert as dmi_convert
 from edgecore.devices.dmi import requests as dmi_requests
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
 from edgecore.devices.topics import names
-from edgelink.objects import Action, Kind, NodeName, ObjectKey, Report
+from edgelink.objects import Action, Kind, NodeName, ObjectKey, Report, Uid
 
 SAMPLES: Final = Path(__file__).parents[1] / "samples" / "devices"
 TEXTS: Final = [path.read_text() for path in sorted(SAMPLES.glob("*.yaml"))]
@@ -107,6 +107,37 @@ def twin_payload(value: bytes) -> None:
             read(value)
 
 
+def mqtt_setting(value: object) -> None:
+    """What a device's owner wrote, and with that a good message read and a command written."""
+    config = value if isinstance(value, dict) else {}
+    for of in ValueType:
+        prop = Property(name="p", type=of, writable=True, visitor=config)
+        complaints: list[Complaint] = []
+        found = Device(namespace="a", name="b", config=config, properties={"p": prop})
+        mqtt.availability(found, complaints)
+        channel = mqtt.channels(found, complaints)["p"]
+        if not complaints:
+            _take(MESSAGES[0], channel)
+            mqtt.command(channel, b"1" if of is ValueType.BYTES else values.parse("1", of))
+
+
+def mqtt_message(value: bytes) -> None:
+    for of in ValueType:
+        for config in CHANNELS:
+            channel = mqtt.channels(
+                Device(namespace="a", name="b", properties={"p": Property(name="p", type=of, visitor=config)}), []
+            )["p"]
+            _take(value, channel)
+
+
+def _take(message: bytes, channel: mqtt.Channel) -> None:
+    """As the driver does, and what is done with every value that a driver hands over."""
+    with contextlib.suppress(BadValue):
+        got = mqtt.whole(message, channel) if channel.path is None else mqtt.pick(mqtt.decode(message), channel)
+        if got is not None:
+            values.render(values.coerce(got, channel.prop))
+
+
 def topic(value: bytes) -> None:
     text = value.decode(errors="replace")
     names.parse(text)
@@ -150,7 +181,7 @@ def dmi_request(value: bytes) -> None:
 def device_report(value: object) -> None:
     """What an edge says of a device, on its way into a patch."""
     body = json.dumps(value).encode()
-    report = Report(ObjectKey("devicestatuses", "a", "b"), "uid", 1, Action.STATUS, body)
+    report = Report(ObjectKey("devicestatuses", "a", "b"), Uid("uid"), 1, Action.STATUS, body)
     with contextlib.suppress(ValueError):
         merge_patch(device_status(report, NodeName("edge-1")))
 
@@ -181,6 +212,19 @@ TWINS: Final = [
     b'{"event_id":"","timestamp":0,"twin":{"t":null}}',
     b'{"event_id":"1","state":"online"}',
 ]
+CHANNELS: Final = [
+    {"topic": "t"},
+    {
+        "topic": "t",
+        "jsonPath": "$.params[1].t",
+        "commandTopic": "c",
+        "commandTemplate": '{"t": ${json}}',
+        "payloadOn": "ON",
+        "payloadOff": "OFF",
+    },
+    {"topic": "t", "jsonPath": "params", "availabilityTopic": "up", "payloadAvailable": "1"},
+]
+MESSAGES: Final = [b'{"params": [{}, {"t": 21.5}]}', b'{"params": "ON"}', b"21.5", b"ON", b"\x00\xff"]
 TOPICS: Final = [
     b"$hw/events/device/ns/dev/twin/update",
     b"$hw/events/device/dev/state/update",
@@ -229,6 +273,8 @@ TARGETS: Final = {
     "registers": Target(decode, [bytes(range(16)), b"\x7f\xc0\0\0", b"Fronius\0\0"]),
     "modbus": Target(reach, CONFIGS),
     "twin": Target(twin_payload, TWINS),
+    "mqtt-setting": Target(mqtt_setting, CHANNELS),
+    "mqtt-message": Target(mqtt_message, MESSAGES),
     "topic": Target(topic, TOPICS),
     "value": Target(text_value, [b"21.5", b"-3", b"true", b"AQID", b"1e3", "pümp".encode()]),
     "dmi-message": Target(dmi_message, PAIRS),
