@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_models.modbus import BadTarget, ModbusTarget, SerialEndpoint, TcpEndpoint, target
 from device_models.model import Device
@@ -72,3 +74,19 @@ def test_complaints(config: dict[str, Any], message: str) -> None:
 
 def test_a_serial_line_is_named_by_its_path() -> None:
     assert str(SerialEndpoint("/dev/ttyS0")) == "/dev/ttyS0"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["ip", "port", "communicateMode", "slaveID", "serialName", "baudRate", "parity", "timeoutMs"]),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["RTU", "/a"]),
+    )
+)
+def test_anything_gives_a_target_or_complaints(config: dict[str, Any]) -> None:
+    try:
+        found = aim(**config)
+    except BadTarget as bad:
+        assert all(str(complaint).startswith("spec.protocol.configData") for complaint in bad.complaints)  # noqa: PT017
+        return
+    assert 0 <= found.unit <= 255
+    assert found.timeout > 0

@@ -2,7 +2,10 @@
 
 import asyncio
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from edgecore.devices.drivers.modbus import ModbusDriver, ModbusDrivers
 from edgecore.devices.drivers.modbus_contract import NoAnswer, Refusal, Request
 from tests.fakes.clock import FakeClock
 
+ROOT = Path(__file__).resolve().parents[5]
 Respond = Callable[[int, int, int, bytes], bytes]
 
 
@@ -221,3 +225,14 @@ async def test_plans_do_not_pile_up(unit: Unit, drivers: ModbusDrivers) -> None:
     assert len(driver._plans) <= 32
     await driver.close()
     await driver.close()
+
+
+def test_pymodbus_is_loaded_late_and_its_server_never() -> None:
+    script = (
+        "import sys, edgecore.devices.drivers.modbus\n"
+        "assert 'pymodbus' not in sys.modules\n"
+        "import edgecore.devices.drivers.modbus_line\n"
+        "loaded = {'pymodbus.server', 'pymodbus.client', 'serial'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=30)
