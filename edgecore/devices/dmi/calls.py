@@ -9,8 +9,8 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
+from edgecore.devices.dmi.holdings import Mapper
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
-from edgecore.devices.dmi.seats import Mapper
 from edgelink.aio.logs import clean
 
 _DEADLINE: Final = 10.0

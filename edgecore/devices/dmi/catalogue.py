@@ -56,6 +56,8 @@ class Catalogue:
         self._interest: set[str] = set()
         self._devices: dict[str, _Device] = {}
         self._models: dict[str, bytes] = {}
+        self._sent: dict[str, tuple[bytes, frozenset[str], Ready[pb.DeviceModel]]] = {}
+        """Models as messages, with the body and the extra properties that they were made of."""
         self._lock = asyncio.Lock()
         """So that what was read earlier is never taken over later."""
 
@@ -100,8 +102,9 @@ class Catalogue:
                     self._put_device(device.key, device.body)
 
     def _put_model(self, key: ObjectKey, body: bytes | None) -> None:
-        if body is None:
+        if body is None or _json(body, key) is None:
             self._models.pop(_id(key), None)
+            self._sent.pop(_id(key), None)
         elif self._models.get(_id(key)) == body:
             return
         else:
@@ -127,6 +130,7 @@ class Catalogue:
             return f"its model {clean(device.model)} is not on this node yet"
         content, model = json.loads(device.body), json.loads(body)
         message, changed = convert.device_message(content, model, floats=self._floats)
+        message.namespace, _, message.name = device_id.partition("/")
         if changed:
             log.info("device %s: %s", clean(device_id), clean("; ".join(changed)))
         device.extra = convert.undeclared(content, model)
@@ -137,8 +141,14 @@ class Catalogue:
         return ""
 
     def _model(self, model: str, extra: frozenset[str]) -> Ready[pb.DeviceModel]:
-        message = convert.model_message(json.loads(self._models[model]), extra)
-        return Ready(message, convert.fingerprint(message))
+        body = self._models[model]
+        if (made := self._sent.get(model)) and made[:2] == (body, extra):
+            return made[2]
+        message = convert.model_message(json.loads(body), extra)
+        message.namespace, _, message.name = model.partition("/")
+        ready = Ready(message, convert.fingerprint(message))
+        self._sent[model] = (body, extra, ready)
+        return ready
 
 
 def _id(key: ObjectKey) -> str:

@@ -9,6 +9,7 @@ from device_models.twin import End, Twin
 from edgecore.devices.contract import Twins, UnknownDevice
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
 from edgecore.devices.dmi.seats import Ask
+from edgecore.devices.times import milliseconds
 from edgelink.aio.clock import Clock
 
 
@@ -33,12 +34,20 @@ class Wishes:
                 _put(part.desired, twin, now)
             elif asked and part.name in asked:
                 part.desired.value = asked[part.name].value
+            elif _over(part.desired.metadata.get("expires", ""), now):
+                part.desired.Clear()
+                part.desired.SetInParent()
         return message
 
 
 def sent(device: pb.Device) -> dict[str, str]:
     """The desired values in *device*, by property."""
     return {part.name: part.desired.value for part in device.spec.properties if part.desired.value}
+
+
+def _over(expires: str, now: int) -> bool:
+    moment = milliseconds(expires) if expires else None
+    return moment is not None and moment <= now
 
 
 def _put(desired: pb.TwinProperty, twin: Twin, now: int) -> None:

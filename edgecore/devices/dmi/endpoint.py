@@ -18,10 +18,11 @@ from edgecore.devices.contract import BadTwin, Twins, UnknownDevice
 from edgecore.devices.dmi import desired, requests
 from edgecore.devices.dmi.catalogue import Catalogue
 from edgecore.devices.dmi.desired import Wishes
+from edgecore.devices.dmi.holdings import Held
 from edgecore.devices.dmi.limits import TokenBucket
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
 from edgecore.devices.dmi.requests import Malformed
-from edgecore.devices.dmi.seats import MOST, Held, Seat, Seats
+from edgecore.devices.dmi.seats import MOST, Seat, Seats
 from edgecore.devices.dmi.settings import DmiSettings
 from edgecore.store.errors import StoreFull
 from edgelink.aio.clock import Clock
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 LARGEST: Final = 4 << 20
 """Bytes of one message."""
 _RECEIVE: Final = 10.0  # seconds for a message to arrive in full
+_QUIET: Final = 60.0  # seconds between two complaints about the same mapper
 _PREFIX: Final = 5  # bytes: compressed or not, length
 _SERVICE: Final = "/v1beta1.DeviceManagerService/"
 
@@ -48,6 +50,7 @@ class Endpoint:
         self._settings, self._catalogue, self._seats = settings, catalogue, seats
         self._twins, self._wishes, self._clock = twins, wishes, clock
         self._buckets: dict[str, TokenBucket] = {}
+        self._complained: dict[str, float] = {}
 
     def __mapping__(self) -> Mapping[str, Handler]:
         return {
@@ -124,6 +127,9 @@ class Endpoint:
             bucket = self._buckets[protocol] = TokenBucket(self._settings.rate, self._settings.burst, now)
         if not bucket.take(now):
             rate = f"{self._settings.rate:g}"
+            if now - self._complained.get(protocol, -_QUIET) >= _QUIET:
+                self._complained[protocol] = now
+                bind(log, protocol=protocol).warning("the mapper reports more than %s a second; refused", rate)
             raise GRPCError(
                 Status.RESOURCE_EXHAUSTED, f"too many reports: this node takes {rate} a second of one mapper"
             )

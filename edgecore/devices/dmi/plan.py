@@ -9,7 +9,7 @@ import enum
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from edgecore.devices.dmi.seats import Held
+from edgecore.devices.dmi.holdings import Held
 
 
 class Call(enum.Enum):
@@ -23,7 +23,8 @@ class Call(enum.Enum):
     REMOVE_MODEL = enum.auto()
 
 
-_OF_MODELS: Final = (Call.CREATE_MODEL, Call.UPDATE_MODEL, Call.REMOVE_MODEL)
+MODEL_COMES: Final = (Call.CREATE_MODEL, Call.UPDATE_MODEL)
+_OF_MODELS: Final = (*MODEL_COMES, Call.REMOVE_MODEL)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from edgecore.devices.dmi import desired, plan
 from edgecore.devices.dmi.calls import Calls, MapperFailed, MapperGone, MapperSlow
 from edgecore.devices.dmi.catalogue import Catalogue, Wanted
 from edgecore.devices.dmi.desired import Wishes
+from edgecore.devices.dmi.holdings import Failure, Held, Mapper
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
-from edgecore.devices.dmi.plan import Call, Share, Step
-from edgecore.devices.dmi.seats import Ask, Failure, Held, Mapper, Seat, Seats, answer
+from edgecore.devices.dmi.plan import MODEL_COMES, Call, Share, Step
+from edgecore.devices.dmi.seats import Ask, Seat, Seats, answer
 from edgecore.devices.dmi.watch import Watch
 from edgecore.devices.driver import DeviceRefused, DeviceSilent
 from edgecore.store.objects import ObjectStore
@@ -86,13 +87,12 @@ class Reconciler:
             return None
         wanted = await self._catalogue.wanted(protocol)
         self._note_waiting(seat, wanted)
-        steps, now = self._steps(seat, wanted), self._clock.now()
-        due = [step for step in steps if self._due(seat, wanted, step, now)]
-        if due:
+        steps = self._steps(seat, wanted)
+        if due := self._due(seat, wanted, steps):
             return await self._carry_out(seat, wanted, due)
         seat.fail([device for device in seat.asked if device not in wanted.devices], "the mapper may not have it now")
-        again = [seat.failures[step.subject].again for step in steps]
-        return max(0.0, min(again) - now) if again else None
+        again = [seat.failures[step.subject].again for step in steps if step.subject in seat.failures]
+        return max(0.0, min(again) - self._clock.now()) if again else None
 
     def _note_waiting(self, seat: Seat, wanted: Wanted) -> None:
         """Whoever waits for a device that cannot be sent shall know why."""
@@ -113,11 +113,17 @@ class Reconciler:
             seat.asked.keys(),
         )
 
-    def _due(self, seat: Seat, wanted: Wanted, step: Step, now: float) -> bool:
-        """Not while it waits after a failure, unless there is something new to say."""
-        failure = seat.failures.get(step.subject)
-        asked = step.call is Call.UPDATE_DEVICE and step.id in seat.asked
-        return failure is None or asked or failure.digest != _digest(step, wanted) or failure.again <= now
+    def _due(self, seat: Seat, wanted: Wanted, steps: list[Step]) -> list[Step]:
+        """Those of *steps* that do not wait after a failure, their own or that of their model."""
+        now, due, blocked = self._clock.now(), list[Step](), set[str]()
+        for step in steps:
+            failure = seat.failures.get(step.subject)
+            asked = step.call is Call.UPDATE_DEVICE and step.id in seat.asked
+            if failure and not asked and failure.digest == _digest(step, wanted) and failure.again > now:
+                blocked |= {step.id} if step.call in MODEL_COMES else set()
+            elif _model(step, wanted) not in blocked:
+                due.append(step)
+        return due
 
     async def _carry_out(self, seat: Seat, wanted: Wanted, steps: list[Step]) -> float:
         """Make the calls; seconds until the next look."""
@@ -126,6 +132,9 @@ class Reconciler:
             for step in steps:
                 if not self._seats.current(seat):
                     return 0.0
+                model = _model(step, wanted)
+                if model and seat.models.get(model) != Held(wanted.models[model].digest):
+                    continue  # it failed just now; a mapper would crash on a property that its model lacks
                 await self._step(seat, wanted, calls, step)
         except MapperGone:
             seat.unreached += 1
@@ -213,6 +222,14 @@ def _digest(step: Step, wanted: Wanted) -> str:
     kind, name = step.subject
     ready = wanted.models.get(name) if kind == "model" else wanted.devices.get(name)
     return ready.digest if ready else ""
+
+
+def _model(step: Step, wanted: Wanted) -> str:
+    """The model that must be there before *step*; empty: none."""
+    if step.call not in (Call.REGISTER_DEVICE, Call.UPDATE_DEVICE):
+        return ""
+    namespace, _, _ = step.id.partition("/")
+    return f"{namespace}/{wanted.devices[step.id].message.spec.deviceModelReference}"
 
 
 def _doubt(seat: Seat, step: Step) -> None:

@@ -13,8 +13,8 @@ from device_models import values
 from device_models.errors import BadValue
 from device_models.twin import Side, Twin
 from edgecore.devices.contract import Change
+from edgecore.devices.dmi.holdings import Mapper
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
-from edgecore.devices.dmi.seats import Mapper
 from edgecore.devices.times import milliseconds
 
 LONGEST_PATH: Final = 107

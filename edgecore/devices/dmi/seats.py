@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
+from edgecore.devices.dmi.holdings import Failure, Held, Mapper
 from edgecore.devices.dmi.memory import Memory, Remembered
 from edgecore.devices.driver import DeviceSilent
 from edgecore.store.changes import Changes
@@ -20,39 +21,6 @@ from edgelink.aio.logs import clean
 MOST: Final = 64
 """Mappers of one node. More is a mistake, or a flood."""
 _FRESH: Final = 10.0  # seconds in which a value that went along with a call counts as told for the wish that follows
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mapper:
-    """Who registered."""
-
-    protocol: str
-    name: str
-    version: str
-    address: str
-    """Path of its socket, exactly as it said."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Held:
-    """What a mapper has of one model or device."""
-
-    digest: str
-    """Of its content; empty: some content, nobody knows which."""
-    sure: bool = True
-    """False: a call broke off, it may have it or not."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Failure:
-    """A call for one model or device that failed."""
-
-    digest: str
-    """What was to be sent; a changed one is tried at once."""
-    times: int
-    again: float
-    """Not before then, on the monotonic clock."""
-    why: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from device_models.twin import End, Origin, Side, Twin, Wish
 from edgecore.devices.contract import Change
 from edgecore.devices.dmi import plan, requests
+from edgecore.devices.dmi.holdings import Held, Mapper
 from edgecore.devices.dmi.limits import TokenBucket
 from edgecore.devices.dmi.memory import Memory
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
 from edgecore.devices.dmi.plan import Call, Share, Step
 from edgecore.devices.dmi.requests import Told
-from edgecore.devices.dmi.seats import Held, Mapper, Seat, Seats
+from edgecore.devices.dmi.seats import Seat, Seats
 from tests.fakes.clock import FakeClock
 
 NONE = Share({}, {})

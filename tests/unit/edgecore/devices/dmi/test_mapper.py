@@ -63,7 +63,7 @@ async def test_200_properties_a_second_are_all_taken(node: Site) -> None:
     await node.start()
     mapper = MapperProcess(node)
     with mapper.daemon:
-        await mapper.heard("report", 600, deadline=20)
+        await mapper.heard("report", 400, deadline=20)
         assert {x["status"] for x in mapper.said("report")} == {"OK"}
     assert len({name for _, changes in node.twins.updates for name in changes}) == 200
 
