@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Condition = dict[str, str]
 TYPE: Final = "Delivered"
+_NOBODY: Final = "NodeUnknown"
 _PATIENCE: Final = 2.0
 """Seconds in which a model or a node may follow its device before anything is said."""
 _AGAIN: Final = 10.0
@@ -59,7 +60,7 @@ def verdict(
     if refusal:
         return _condition("False", "NotDeliverable", refusal)
     if not node_known:
-        return _condition("False", "NodeUnknown", f"there is no edge node {node}: correct spec.nodeName, or join it")
+        return _condition("False", _NOBODY, f"there is no edge node {node}: correct spec.nodeName, or join it")
     if model is None:
         return _condition("False", "ModelMissing", "spec.deviceModelRef.name names no DeviceModel")
     if not model_known:
@@ -76,13 +77,30 @@ def _condition(status: str, reason: str, message: str) -> Condition:
 
 
 def merged(conditions: list[dict[str, Any]], ours: Condition, now: str) -> list[dict[str, Any]] | None:
-    """*conditions* with *ours* among them; None if it says the same already."""
-    old = next((one for one in conditions if one.get("type") == TYPE), {})
-    if all(old.get(member) == value for member, value in ours.items()):
+    """*conditions* with *ours* among them; None if it says the same already.
+
+    Where no node speaks for a device any more, nobody knows whether it works.
+    """
+    if _same(_of_type(conditions, TYPE), ours):
         return None
-    since = old.get("lastTransitionTime") if old.get("status") == ours["status"] else None
-    others = [one for one in conditions if one.get("type") != TYPE]
-    return [*others, {**ours, "lastTransitionTime": since or now}]
+    if ours["reason"] == _NOBODY:
+        conditions = _with(conditions, {**ours, "type": "Ready", "status": "Unknown"}, now)
+    return _with(conditions, ours, now)
+
+
+def _with(conditions: list[dict[str, Any]], one: Condition, now: str) -> list[dict[str, Any]]:
+    old = _of_type(conditions, one["type"])
+    since = old.get("lastTransitionTime") if old.get("status") == one["status"] else None
+    others = [other for other in conditions if other.get("type") != one["type"]]
+    return [*others, {**one, "lastTransitionTime": since or now}]
+
+
+def _of_type(conditions: list[dict[str, Any]], type: str) -> dict[str, Any]:
+    return next((one for one in conditions if one.get("type") == type), {})
+
+
+def _same(found: dict[str, Any], wanted: Condition) -> bool:
+    return all(found.get(member) == value for member, value in wanted.items())
 
 
 class DeviceTeller:

@@ -142,8 +142,24 @@ async def test_a_node_that_nobody_knows_is_said_and_taken_back(cell: Cell) -> No
             }
         ]
         assert NODE in delivered(cell, device)["message"]
+        [ready] = [one for one in status["status"]["conditions"] if one["type"] == "Ready"]
+        assert (ready["status"], ready["reason"]) == ("Unknown", "NodeUnknown")
         async with cell.node(NODE):
             await until(lambda: delivered(cell, device).get("status") == "True")
+
+
+async def test_a_device_that_moved_to_nobody_is_no_longer_said_to_work(cell: Cell) -> None:
+    cell.edge(NODE)
+    cell.put(Kind.DEVICE_MODEL, "m", spec={})
+    device = cell.device("meter", NODE, "m")
+    async with running(cell), cell.node(NODE) as node:
+        await until(lambda: node.synced)
+        ready = {"type": "Ready", "status": "True", "reason": "Connected"}
+        assert await node.report(cell.says_of(device, 1, {"conditions": [ready]})) == ""
+        cell.device("meter", OTHER, "m")
+        await until(lambda: delivered(cell, device))
+        found = cell.kube.objects["devicestatuses", "plant", "meter"]["status"]["conditions"]
+        assert [(one["type"], one["status"]) for one in found] == [("Ready", "Unknown"), ("Delivered", "False")]
 
 
 async def test_a_model_that_is_missing_is_said_and_taken_back(cell: Cell) -> None:
