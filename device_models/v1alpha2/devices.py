@@ -144,7 +144,7 @@ def _milliseconds(value: object, path: str, notes: Notes) -> int:
         return 0
     if cycle == 0 or cycle >= _NS_PER_MS:
         return cycle // _NS_PER_MS
-    notes.add(path, f"{cycle} ns is shorter than anything can be read; taken as {cycle} ms")
+    notes.add(path, f"{cycle} ns is shorter than anything can be read; taken as {cycle} ms", fatal=False)
     return cycle
 
 

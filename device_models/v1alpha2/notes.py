@@ -17,8 +17,8 @@ class Notes:
     def __init__(self) -> None:
         self.complaints: list[Complaint] = []
 
-    def add(self, path: str, message: str) -> None:
-        self.complaints.append(Complaint(path, message))
+    def add(self, path: str, message: str, *, fatal: bool = True) -> None:
+        self.complaints.append(Complaint(path, message, fatal))
 
     def mapping(self, value: object, path: str) -> Object:
         """*value* if it is an object; empty, with a complaint unless it is null, if not."""

@@ -101,6 +101,7 @@ def test_what_is_not_in_the_catalog_is_not_read(name: str) -> None:
 def test_a_model_names_where_it_comes_from(name: str) -> None:
     head = catalog.read(name).partition("apiVersion")[0]
     assert head.count("# - https://github.com/") >= 2
+    assert head.startswith(f"# {catalog.title(name)}.\n")
 
 
 @pytest.mark.parametrize("name", catalog.names())

@@ -209,6 +209,28 @@ def test_what_cannot_be_carried_over_is_said_with_its_path(spec: dict[str, Any],
     assert found.endswith(path)
 
 
+def test_properties_in_the_new_shape_stay_and_the_old_ones_join_them() -> None:
+    new = {"name": "t", "visitors": {"protocolName": "x"}, "collectCycle": 5}
+    twins = [{"propertyName": "t", "desired": {"value": "1"}}, {"desired": {"value": "2"}}]
+    body = {
+        **device(properties=[new, {}], data={"dataProperties": [{"propertyName": "u"}]}),
+        "status": {"twins": twins},
+    }
+    converted, [complaint] = convert(body)
+    assert converted["spec"]["properties"] == [
+        {**new, "reportToCloud": True, "desired": {"value": "1"}},
+        {},
+        {"name": "u"},
+    ]
+    assert complaint.path == "status.twins[1].propertyName"
+
+
+def test_a_cycle_that_was_never_meant_in_nanoseconds_is_a_warning() -> None:
+    converted, [warning] = convert(device(propertyVisitors=[{"propertyName": "t", "reportCycle": 1000}]))
+    assert converted["spec"]["properties"] == [{"name": "t", "reportCycle": 1000}]
+    assert not warning.fatal
+
+
 def test_two_visitors_or_wishes_for_one_property_are_one_too_many() -> None:
     visitor = {"propertyName": "t", "modbus": {"offset": 1}}
     twin = {"propertyName": "t", "desired": {"value": "1"}}
