@@ -209,6 +209,10 @@ def test_what_cannot_be_carried_over_is_said_with_its_path(spec: dict[str, Any],
     assert found.endswith(path)
 
 
+def test_a_status_without_twins_stays() -> None:
+    assert convert({**device(), "status": {"state": "online"}})[0]["status"] == {"state": "online"}
+
+
 def test_properties_in_the_new_shape_stay_and_the_old_ones_join_them() -> None:
     new = {"name": "t", "visitors": {"protocolName": "x"}, "collectCycle": 5}
     twins = [{"propertyName": "t", "desired": {"value": "1"}}, {"desired": {"value": "2"}}]
