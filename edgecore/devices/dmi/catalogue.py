@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
+from device_models import v1alpha2
 from edgecore.devices.dmi import convert
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
 from edgecore.store.objects import ObjectStore
@@ -102,13 +103,14 @@ class Catalogue:
                     self._put_device(device.key, device.body)
 
     def _put_model(self, key: ObjectKey, body: bytes | None) -> None:
-        if body is None or _json(body, key) is None:
+        content = _json(body, key) if body is not None else None
+        if content is None:
             self._models.pop(_id(key), None)
             self._sent.pop(_id(key), None)
-        elif self._models.get(_id(key)) == body:
+        elif self._models.get(_id(key)) == (now := json.dumps(content).encode()):
             return
         else:
-            self._models[_id(key)] = body
+            self._models[_id(key)] = now
         for device in self._devices.values():
             if device.model == _id(key):
                 device.ready = None
@@ -116,10 +118,10 @@ class Catalogue:
     def _put_device(self, key: ObjectKey, body: bytes | None) -> None:
         self._devices.pop(_id(key), None)
         content = _json(body, key) if body is not None else None
-        if content is None or body is None or convert.protocol(content) not in self._interest:
+        if content is None or convert.protocol(content) not in self._interest:
             return
         model = f"{key.namespace}/{convert.model_name(content)}"
-        self._devices[_id(key)] = _Device(body, convert.protocol(content), model)
+        self._devices[_id(key)] = _Device(json.dumps(content).encode(), convert.protocol(content), model)
 
     def _prepare(self, device_id: str, device: _Device) -> str:
         """Why it cannot be sent; empty: it is ready."""
@@ -129,7 +131,10 @@ class Catalogue:
         if body is None:
             return f"its model {clean(device.model)} is not on this node yet"
         content, model = json.loads(device.body), json.loads(body)
-        message, changed = convert.device_message(content, model, floats=self._floats)
+        try:
+            message, changed = convert.device_message(content, model, floats=self._floats)
+        except RecursionError:
+            return "its configData is nested too deeply to be sent"
         message.namespace, _, message.name = device_id.partition("/")
         if changed:
             log.info("device %s: %s", clean(device_id), clean("; ".join(changed)))
@@ -156,11 +161,12 @@ def _id(key: ObjectKey) -> str:
 
 
 def _json(body: bytes, key: ObjectKey) -> dict[str, Any] | None:
+    """The object in today's shape; None if it is no object at all."""
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         log.warning("%s is no JSON object and is left out", clean(str(key)))
         return None
-    return content
+    return v1alpha2.convert(content)[0]
