@@ -37,7 +37,7 @@ PROTOCOL: Final = "simulated"
 
 _DEVICE_KEYS: Final = ("delay", "silentEvery", "garbageEvery")
 _PROPERTY_KEYS: Final = ("signal", "value", "of", "low", "high", "period", "step", "refuse")
-_EVERYWHERE: Final = ("deadBand", "everySample")
+_EVERYWHERE: Final = ("deadBand", "everySample", "collectCycle", "reportCycle")
 """Keys that mean the same for every driver and are honoured elsewhere."""
 _KINDS: Final = ("constant", "sine", "ramp", "walk", "counter", "echo")
 _KINDS_OF: Final = {

@@ -47,6 +47,8 @@ class Bench:
     """What the device has at the start, in the units of the model: finds wrong scales."""
     samples: ClassVar[Mapping[str, Sequence[Value]]] = {}
     """Values to write; without them, some within the limits."""
+    lenient: ClassVar[bool] = False
+    """Whether the driver takes settings that it does not know, as objects made for other systems have them."""
     patience: ClassVar[float] = 1.0
     """Seconds that a call may take. The device answers well within that."""
 

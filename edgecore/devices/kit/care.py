@@ -15,8 +15,8 @@ from edgecore.devices.kit.contract import written
 from edgecore.devices.kit.trial import Flawed, How, NotApplicable, Trial, said, same, show
 from edgelink.aio.logs import clean
 
-_READS: Final = 100
-_GROWTH: Final = 12
+_READS: Final = 150
+_GROWTH: Final = 20
 """Bytes that memory may grow a read; a kept float is at least 32."""
 _CONNECTIONS: Final = 10
 
@@ -71,7 +71,7 @@ async def memory(trial: Trial) -> None:
         await _reads(driver, trial.properties)
         with _traced():
             sizes = []
-            for _ in range(3):
+            for _ in range(4):
                 await _reads(driver, trial.properties)
                 gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])

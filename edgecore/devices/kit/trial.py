@@ -81,10 +81,10 @@ class Trial:
             raise NotApplicable("the bench has no writable property")
         return found
 
-    def make(self) -> Driver:
+    def make(self, properties: Sequence[Property] | None = None) -> Driver:
         """A new driver, as for a new connection."""
         try:
-            return self.bench.make(self.bench.device(self.config))
+            return self.bench.make(self.bench.device(self.config, properties))
         except BadSetting as error:
             raise Flawed(f"refuses the settings of the bench: {clean(error)}") from error
         except Exception as error:
