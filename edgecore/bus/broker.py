@@ -55,6 +55,8 @@ class Broker:
         self._turns = 0
         self._turned = asyncio.Event()
         self._trouble: str | None = None
+        self._asked: set[str] = set()
+        """Filters that the broker has in our session."""
         self._refused: set[str] = set()
         self.oversized = 0
         """Messages dropped for their size."""
@@ -153,16 +155,18 @@ class Broker:
         self._turned = asyncio.Event()
 
     async def _keep_filters(self, connection: _Connection) -> None:
-        """Tell the broker what we want: all of it at first, then what changes."""
-        inbox, asked = self._inbox, set[str]()
+        """Tell the broker what we want: what it does not know yet, then what changes.
+
+        A session that it kept is not asked for again: every subscription makes a broker write its file.
+        """
+        inbox, asked = self._inbox, self._asked
+        if not connection.wire.resumed:
+            asked.clear()
         while True:
             inbox.changed.clear()
             for text, qos in inbox.filters.items():
                 if text not in asked or text in inbox.fresh:
-                    fresh = text in inbox.fresh
-                    inbox.fresh.discard(text)
-                    asked.add(text)
-                    self._judge(text, await connection.wire.want(text, qos, retained=fresh))
+                    await self._ask(connection.wire, text, qos)
             for text in [*inbox.strays]:
                 inbox.strays.discard(text)
                 asked.discard(text)
@@ -170,6 +174,18 @@ class Broker:
             if not inbox.changed.is_set():
                 connection.in_step.set()
             await inbox.changed.wait()
+
+    async def _ask(self, wire: "Wire", text: str, qos: int) -> None:
+        fresh = text in self._inbox.fresh
+        self._inbox.fresh.discard(text)  # first: somebody may subscribe again meanwhile
+        try:
+            allowed = await wire.want(text, qos, retained=fresh)
+        except BaseException:
+            if fresh:
+                self._inbox.fresh.add(text)
+            raise
+        self._judge(text, allowed)
+        self._asked.add(text)
 
     def _judge(self, text: str, allowed: bool) -> None:
         if not allowed and text not in self._refused:

@@ -12,9 +12,10 @@ from typing import Final
 
 import aiomqtt
 from aiomqtt import MqttError
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgecore.bus.filters import identifier
@@ -62,8 +63,21 @@ class Wire(aiomqtt.Client):
         self._taken = taken
         self.lost = False
         """Whether the connection is over."""
+        self.resumed = False
+        """Whether the broker still had our session, with all its filters."""
         self._client.manual_ack_set(True)
         self._client.on_message = self._on_arrival
+
+    def _on_connect(
+        self,
+        client: Client,
+        userdata: object,
+        flags: ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self.resumed = bool(flags.session_present)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_arrival(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         try:
