@@ -73,7 +73,9 @@ async def test_the_cli_reads_beside_the_daemon(path: Path) -> None:
         telemetry.destinations(BOILER, {SINK: frozenset("t")}, family="push")
         await telemetry.store(BOILER, samples(3))
         telemetry.acknowledge(BOILER, SINK, 2)
-        await until(lambda: not telemetry._noted and not telemetry._some.is_set())
+        await until(lambda: not telemetry._noted)
+        async with telemetry._turn:
+            pass
         async with Telemetry.read_only(path, SystemClock()) as reader:
             assert len(await everything(reader)) == 3
             assert (ledger_of(reader).acknowledged, ledger_of(reader).waiting) == (2, 1)
