@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from testbed.bench import fleet, footprint, join, modbus, offline, pods
+from testbed.bench import devices, fleet, footprint, join, modbus, offline, pods
 from testbed.bench.figure import Figure
 
 ALL: Final = (
@@ -22,6 +22,12 @@ ALL: Final = (
     Figure("offline_boot_s", "s", 1.0, 1.2, offline.boot),
     Figure("offline_restart_container_s", "s", 0.3, 0.95, offline.restart_container),
     Figure("resync_10000_s", "s", None, None, fleet.resync),
+    Figure("desired_to_register_s", "s", 0.02, 0.017, devices.desired_to_register),
+    Figure("register_to_status_s", "s", 0.05, None, devices.register_to_status),
+    Figure("reports_per_s", "1/s", None, 1.0, devices.reports_per_s),
+    Figure("api_writes_per_min_100devices", "1/min", None, 60_000, devices.api_writes),
+    Figure("edge_rss_100devices_mib", "MiB", 52, 105, devices.rss),
+    Figure("edge_anon_100devices_mib", "MiB", 30, 28, devices.anonymous),
     Figure("modbus_properties_per_s", "1/s", None, None, modbus.speed),
     Figure("modbus_speedup", "times", None, None, modbus.speedup),
     Figure("modbus_write_under_load_s", "s", 0.02, None, modbus.write_under_load),
