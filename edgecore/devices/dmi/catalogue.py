@@ -116,12 +116,14 @@ class Catalogue:
                 device.ready = None
 
     def _put_device(self, key: ObjectKey, body: bytes | None) -> None:
-        self._devices.pop(_id(key), None)
         content = _json(body, key) if body is not None else None
         if content is None or convert.protocol(content) not in self._interest:
+            self._devices.pop(_id(key), None)
             return
-        model = f"{key.namespace}/{convert.model_name(content)}"
-        self._devices[_id(key)] = _Device(json.dumps(content).encode(), convert.protocol(content), model)
+        now, before = json.dumps(content).encode(), self._devices.get(_id(key))
+        if before is None or before.body != now:
+            model = f"{key.namespace}/{convert.model_name(content)}"
+            self._devices[_id(key)] = _Device(now, convert.protocol(content), model)
 
     def _prepare(self, device_id: str, device: _Device) -> str:
         """Why it cannot be sent; empty: it is ready."""
