@@ -143,7 +143,7 @@ async def _kept_or_refused(trial: Trial, driver: Driver, prop: Property, value: 
         fate = "does not return in time" if ended.how is How.LATE else f"raised {said(ended.value)}"
         raise Flawed(f"{prop.name}: write() of {show(value)} {fate}: raise DeviceRefused before anything is sent")
     try:
-        found = await trial.holds(driver, prop)
+        found = await trial.holds(driver, prop, value)
     except Flawed as flaw:
         raise Flawed(f"{prop.name}: after write() of {show(value)}: {flaw}") from flaw
     if not same(found, value, prop):

@@ -108,7 +108,7 @@ async def write(trial: Trial) -> None:
         for prop in trial.writable():
             for value in trial.bench.to_write(prop):
                 await written(trial, driver, prop, value)
-                found = await trial.holds(driver, prop)
+                found = await trial.holds(driver, prop, value)
                 if not same(found, value, prop):
                     raise Flawed(f"{prop.name}: wrote {show(value)}, read back {show(found)}")
 
@@ -120,7 +120,7 @@ async def again(trial: Trial) -> None:
             value = trial.bench.to_write(prop)[0]
             for _ in range(3):
                 await written(trial, driver, prop, value)
-            found = await trial.holds(driver, prop)
+            found = await trial.holds(driver, prop, value)
             if not same(found, value, prop):
                 raise Flawed(f"{prop.name}: wrote {show(value)} three times, read back {show(found)}")
 

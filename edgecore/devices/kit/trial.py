@@ -152,12 +152,16 @@ class Trial:
         if missing := sorted(wanted - found.keys()):
             raise Flawed(f"no value for {', '.join(missing)}")
 
-    async def holds(self, driver: Driver, prop: Property) -> Value:
-        """What the device has for *prop*."""
-        found = await self.values(driver, [prop])
-        if prop.name not in found:
-            raise Flawed(f"no value for {prop.name}")
-        return found[prop.name]
+    async def holds(self, driver: Driver, prop: Property, value: Value) -> Value:
+        """What the device has for *prop* after *value* was written; messages from before that are passed over."""
+        deadline = asyncio.get_running_loop().time() + self.patience
+        while True:
+            found = await self.values(driver, [prop])
+            if prop.name not in found:
+                raise Flawed(f"no value for {prop.name}")
+            late = asyncio.get_running_loop().time() >= deadline
+            if driver.polled or late or same(found[prop.name], value, prop):
+                return found[prop.name]
 
     async def fresh(self, names: str) -> None:
         """A new driver works."""
