@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgecore.cli import columns
-from edgecore.store.telemetry import FILE, Ledger, Telemetry
+from edgecore.store.telemetry import Ledger, Telemetry
 from edgelink.aio.clock import SystemClock
 
 HEADINGS: Final = (
@@ -34,14 +34,8 @@ class Standing:
     ledger: Ledger = dataclasses.field(default_factory=Ledger)
 
 
-def telemetry_file(store: Path) -> Path:
-    """Beside the node's *store*."""
-    return store.with_name(FILE)
-
-
-async def standings(store: Path) -> dict[str, Standing]:
-    """By ``namespace/name``; empty before the daemon ran for the first time."""
-    file = telemetry_file(store)
+async def standings(file: Path) -> dict[str, Standing]:
+    """By ``namespace/name``, from the telemetry *file*; empty before the daemon ran for the first time."""
     if not file.exists():
         return {}
     async with Telemetry.read_only(file, SystemClock()) as telemetry:
@@ -60,9 +54,9 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-async def with_status(bodies: Sequence[dict[str, Any]], store: Path) -> list[dict[str, Any]]:
+async def with_status(bodies: Sequence[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
     """Device objects with what the node knows as their ``status``. Raises StoreError."""
-    known = await standings(store)
+    known = await standings(file)
     return [{**body, "status": _status(known.get(_id(body), Standing()))} for body in bodies]
 
 

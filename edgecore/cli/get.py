@@ -88,7 +88,7 @@ async def _read(chosen: Settings, kind: str) -> tuple[list[dict[str, Any]], Sequ
         records = await PodRecords(database).all() if kind == Kind.POD else {}
         bodies = [_parsed(obj, records.get(obj.uid)) for obj in objects]
         if kind == Kind.DEVICE:
-            bodies = await devices.with_status(bodies, chosen.store)
+            bodies = await devices.with_status(bodies, chosen.telemetry)
         return bodies, database.unreadable
 
 

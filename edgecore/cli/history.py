@@ -13,7 +13,6 @@ from typing import Final
 
 from device_models import values
 from edgecore.cli.common import Failed, Subparsers, new_parser, say, settings, table
-from edgecore.cli.devices import telemetry_file
 from edgecore.config import Settings
 from edgecore.store.telemetry import Numbered, Telemetry
 from edgelink.aio.clock import SystemClock
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 async def _read(
     chosen: Settings, text: str, since: int | None, names: frozenset[str] | None, limit: int
 ) -> tuple[str, Sequence[Numbered], Sequence[str]]:
-    async with Telemetry.read_only(telemetry_file(chosen.store), SystemClock()) as telemetry:
+    async with Telemetry.read_only(chosen.telemetry, SystemClock()) as telemetry:
         device = _device(text, telemetry.devices())
         newest: collections.deque[Numbered] = collections.deque(maxlen=limit or None)
         async for numbered in telemetry.read(device, since=since, names=names):

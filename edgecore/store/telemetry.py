@@ -30,12 +30,9 @@ from edgecore.store.telemetry_stream import SeenIds, Stream
 from edgecore.store.telemetry_values import Batch, Ledger, Numbered, Progress, Sample
 from edgelink.aio.clock import Clock
 
-__all__ = ["FILE", "Batch", "Ledger", "Numbered", "Progress", "Sample", "Telemetry"]
+__all__ = ["Batch", "Ledger", "Numbered", "Progress", "Sample", "Telemetry"]
 
 log = logging.getLogger(__name__)
-
-FILE: Final = "telemetry.db"
-"""Its name, beside the node's store."""
 
 _BUFFER: Final = 8 << 20
 """Bytes that wait in memory for a full disk, about."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from testbed.bench import devices, fleet, footprint, join, modbus, offline, pods
+from testbed.bench import devices, fleet, footprint, join, modbus, offline, pods, telemetry
 from testbed.bench.figure import Figure
 
 ALL: Final = (
@@ -28,6 +28,7 @@ ALL: Final = (
     Figure("api_writes_per_min_100devices", "1/min", None, 60_000, devices.api_writes),
     Figure("edge_rss_100devices_mib", "MiB", 52, 105, devices.rss),
     Figure("edge_anon_100devices_mib", "MiB", 30, 28, devices.anonymous),
+    Figure("flash_bytes_per_sample", "B", 60, None, telemetry.flash_bytes_per_sample),
     Figure("modbus_properties_per_s", "1/s", None, None, modbus.speed),
     Figure("modbus_speedup", "times", None, None, modbus.speedup),
     Figure("modbus_write_under_load_s", "s", 0.02, None, modbus.write_under_load),

@@ -11,7 +11,7 @@ from edgecore.cli.common import Failed
 from edgecore.config import Settings
 from edgecore.store.database import Database
 from edgecore.store.objects import ObjectStore
-from edgecore.store.telemetry import FILE, Sample, Telemetry
+from edgecore.store.telemetry import Sample, Telemetry
 from edgelink.aio.clock import SystemClock
 from edgelink.objects import DesiredObject, ObjectKey, Uid, Version
 from tests.fakes.clock import START
@@ -41,7 +41,7 @@ async def filled(settings: Settings) -> Settings:
         await ObjectStore(database).put_many([device("boiler"), device("pump"), device("boiler", "other")])
     clock = SystemClock()
     now = int(clock.utc().timestamp() * 1000)
-    async with Telemetry.open(settings.store.with_name(FILE), clock) as telemetry:
+    async with Telemetry.open(settings.telemetry, clock) as telemetry:
         telemetry.destinations("plant/boiler", {"push:x": frozenset({"t"})}, family="push")
         telemetry.add("plant/boiler", [Sample("t", 20.5, now - 7_200_000), Sample("state\x1b", "a,b\x1b[2J", now)])
         telemetry.add("other/boiler", [Sample("t", 1, 1000)])
