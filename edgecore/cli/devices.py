@@ -36,7 +36,7 @@ class Standing:
 
 async def standings(file: Path) -> dict[str, Standing]:
     """By ``namespace/name``, from the telemetry *file*; empty before the daemon ran for the first time."""
-    if not file.exists():
+    if not _exists(file):
         return {}
     async with Telemetry.read_only(file, SystemClock()) as telemetry:
         twins = await telemetry.twins()
@@ -44,6 +44,10 @@ async def standings(file: Path) -> dict[str, Standing]:
             device: Standing(_parsed(twins[device][1]) if device in twins else {}, telemetry.ledger(device))
             for device in {*twins, *telemetry.devices()}
         }
+
+
+def _exists(file: Path) -> bool:
+    return file.exists()
 
 
 def _parsed(raw: bytes) -> Mapping[str, Any]:
