@@ -48,6 +48,7 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
             "user root",
+            "set_tcp_nodelay true",
             "persistence true",
             f"persistence_location {self.directory}/",
             "autosave_on_changes true",

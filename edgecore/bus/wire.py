@@ -6,6 +6,7 @@ manual. The receive maximum bounds what the broker sends ahead of them.
 """
 
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -58,6 +59,8 @@ class Wire(aiomqtt.Client):
             max_concurrent_outgoing_calls=_OUTGOING,
             properties=_promises(settings.payload_limit),
             tls_context=_tls(settings) if address.tls else None,
+            # Small packets both ways: with Nagle's algorithm each waits for the other side's delayed acknowledgement.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self.pending_calls_threshold = _OUTGOING
         self._taken = taken

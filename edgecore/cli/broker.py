@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from edgecore.cli import broker_files
-from edgecore.cli.broker_files import OWN_USER, Listeners
+from edgecore.cli.broker_files import OWN_USER, Choices
 from edgecore.cli.common import Failed, Subparsers, new_parser, say, settings
 from edgelink.aio.clock import SystemClock
 
@@ -39,7 +39,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         "edgecore broker --device plant-a/boiler-7 --app dashboard",
     )
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where the files go (broker/ in the node's data)")
-    parser.add_argument("--port", type=_port, default=8883, help="of the listener with TLS (8883)")
+    parser.add_argument("--port", type=_number, default=8883, help="of the listener with TLS (8883)")
     parser.add_argument("--bind", default="", metavar="ADDRESS", help="listen on this address only (on all)")
     parser.add_argument(
         "--host", action="append", default=[], metavar="NAME", help="further name or address in the certificate"
@@ -52,7 +52,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--anonymous-loopback",
-        type=_port,
+        type=_number,
         nargs="?",
         const=_ANONYMOUS_PORT,
         default=0,
@@ -65,9 +65,9 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.set_defaults(command=run)
 
 
-def _port(text: str) -> int:
+def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
-        raise argparse.ArgumentTypeError(f"{text} is not a port")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 65535")
     return int(text)
 
 
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
     (directory / "data").mkdir(exist_ok=True)
     until = _certify(directory, _names(args))
     _add_users(directory, args.device, args.app)
-    listeners = Listeners(args.port, args.bind, args.anonymous_loopback)
-    _write(directory / "mosquitto.conf", broker_files.configuration(directory, listeners, system_user))
+    choices = Choices(args.port, args.bind, args.anonymous_loopback, args.save_every)
+    _write(directory / "mosquitto.conf", broker_files.configuration(directory, choices, system_user))
     _hand_over(directory, system_user)
     _tell(args, directory, until)
     return 0

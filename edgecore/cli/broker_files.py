@@ -15,14 +15,16 @@ _NAME: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Listeners:
-    """Where the broker is to listen."""
+class Choices:
+    """What the operator decides: where the broker listens, how often it saves."""
 
     port: int
     bind: str = ""
     """Empty: every address of the machine."""
     anonymous_port: int = 0
     """A second listener, loopback only, for everybody without a password; 0: none."""
+    save_every: int = 1
+    """Changes after which the broker writes its file."""
 
 
 def valid_user(name: str) -> bool:
@@ -30,19 +32,19 @@ def valid_user(name: str) -> bool:
     return re.fullmatch(rf"{_NAME}(/{_NAME})?", name) is not None
 
 
-def configuration(directory: Path, listeners: Listeners, user: str) -> str:
+def configuration(directory: Path, choices: Choices, user: str) -> str:
     """mosquitto.conf; *user* is the system user that the broker becomes when root starts it."""
     lines = [
         "# Made by 'edgecore broker'; running that again writes this file anew.",
         "per_listener_settings true",
         f"user {user}",
         "",
-        "# Messages that wait for a client, retained ones and subscriptions survive a crash of the broker: they are",
-        "# written with every change. The file is small, for edgecore takes its messages at once.",
+        "# Messages that wait for a client, retained ones and subscriptions survive a crash of the broker. The whole file",
+        "# is written after so many changes; more of them spare the flash where devices publish often.",
         "persistence true",
         f"persistence_location {directory}/data/",
         "autosave_on_changes true",
-        "autosave_interval 1",
+        f"autosave_interval {choices.save_every}",
         "",
         "# Bounds: what waits for one client, in all and on its way; one message; clients that never come back.",
         "max_queued_messages 10000",
@@ -51,12 +53,15 @@ def configuration(directory: Path, listeners: Listeners, user: str) -> str:
         "message_size_limit 1048576",
         "persistent_client_expiration 14d",
         "",
+        "# Small packets go at once instead of waiting for an acknowledgement of the last ones.",
+        "set_tcp_nodelay true",
+        "",
         "log_dest stderr",
         "log_type error",
         "log_type warning",
         "log_type notice",
         "",
-        f"listener {listeners.port} {listeners.bind}".rstrip(),
+        f"listener {choices.port} {choices.bind}".rstrip(),
         f"cafile {directory}/ca.crt",
         f"certfile {directory}/server.crt",
         f"keyfile {directory}/server.key",
@@ -65,11 +70,11 @@ def configuration(directory: Path, listeners: Listeners, user: str) -> str:
         f"password_file {directory}/passwords",
         f"acl_file {directory}/acl",
     ]
-    if listeners.anonymous_port:
+    if choices.anonymous_port:
         lines += [
             "",
             "# Without password and TLS: whoever can run a program on this machine may do anything here.",
-            f"listener {listeners.anonymous_port} 127.0.0.1",
+            f"listener {choices.anonymous_port} 127.0.0.1",
             "allow_anonymous true",
         ]
     return "\n".join(lines) + "\n"

@@ -157,8 +157,8 @@ def test_names_that_would_mean_something_else(tmp_path: Path, bad: tuple[str, st
 
 
 def test_the_sample_configuration_is_what_the_command_writes() -> None:
-    from edgecore.cli.broker_files import Listeners, configuration
+    from edgecore.cli.broker_files import Choices, configuration
 
     sample = Path("packaging/mosquitto/mosquitto.conf").read_text()
-    made = configuration(Path("/etc/mosquitto/marram"), Listeners(8883), "mosquitto")
+    made = configuration(Path("/etc/mosquitto/marram"), Choices(8883), "mosquitto")
     assert sample.endswith("\n".join(made.splitlines()[1:]) + "\n")
