@@ -62,6 +62,13 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--user", metavar="NAME", help="system user that mosquitto becomes (mosquitto, if there is one)"
     )
+    parser.add_argument(
+        "--save-every",
+        type=_number,
+        default=1,
+        metavar="CHANGES",
+        help="write the broker's file after so many messages (1: lose least in a crash; more: spare the flash)",
+    )
     parser.set_defaults(command=run)
 
 

@@ -39,7 +39,7 @@ def configuration(directory: Path, choices: Choices, user: str) -> str:
         "per_listener_settings true",
         f"user {user}",
         "",
-        "# Messages that wait for a client, retained ones and subscriptions survive a crash of the broker. The whole file",
+        "# Waiting messages, retained ones and subscriptions survive a crash of the broker. The whole file",
         "# is written after so many changes; more of them spare the flash where devices publish often.",
         "persistence true",
         f"persistence_location {directory}/data/",
