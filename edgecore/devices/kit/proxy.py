@@ -32,19 +32,24 @@ class Far:
         # Connections of servers say that they were cancelled: they were.
         self.loop.set_exception_handler(lambda loop, context: None)
         with contextlib.suppress(TimeoutError):
-            self.run(_cancel_others(), 5.0)
+            self.run(_end_others(), 5.0)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5.0)
         if not self.thread.is_alive():
             self.loop.close()
 
 
-async def _cancel_others() -> None:
+async def _end_others() -> None:
+    """Connections that were closed end by themselves, and tidy up; only what does not is cancelled."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
     if others:
-        await asyncio.wait(others, timeout=2.0)
+        await asyncio.wait(others, timeout=0.5)
+    for task in (left := {task for task in others if not task.done()}):
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=2.0)
+    # Transports say goodbye in the next turns of the loop.
+    await asyncio.sleep(0.005)
 
 
 class Proxy:

@@ -87,10 +87,10 @@ def _stage(bench: Bench) -> Iterator[Trial]:
             raise BenchBroken(f"the bench does not start: {type(error).__name__}: {clean(error)}") from error
         yield Trial(bench, config, proxy or bench.link(), far)
     finally:
-        with contextlib.suppress(Exception):
-            far.run(bench.stop())
         if proxy:
             proxy.close()
+        with contextlib.suppress(Exception):
+            far.run(bench.stop())
         far.close()
 
 
