@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgecore.devices.driver import BadSetting, Device, DeviceRefused, DeviceSilent, Driver, Outcome, Property, Value
-from edgecore.devices.kit import CHECKS, Verdict, check, grade
+from edgecore.devices.kit import CHECKS, Verdict, check, grade, runner
 from tests.unit.edgecore.devices.kit.thermometer import OvenBench, Thermometer, bench_of
 
 
@@ -271,3 +271,21 @@ def test_exactly_the_broken_rule_fails(planted: type[Driver]) -> None:
             left.close()
     assert [(finding.check, finding.verdict) for finding in report.failed] == [(broken, Verdict.FAIL)], report.table()
     assert reason in report.failed[0].reason
+
+
+class BlocksForEver(Thermometer):
+    """Reads from its socket as if it were alone."""
+
+    async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
+        assert self.writer
+        found = socket.socket(fileno=socket.dup(self.writer.get_extra_info("socket").fileno()))
+        found.setblocking(True)
+        with found:
+            found.recv(1)
+        return {}
+
+
+def test_a_blocked_loop_is_helped_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_BLOCKED", 0.1)
+    with pytest.raises(AssertionError, match=r"blocks the event loop in read \(.*test_planted.py:\d+\)"):
+        check(bench_of(BlocksForEver, patience=0.2), "slow")
