@@ -33,6 +33,9 @@ class Reporter:
         self._book, self._telemetry, self._outbox, self._clock = book, telemetry, outbox, clock
         self._node, self._interval, self._rate = node, interval, rate
         self._tokens, self._refilled = 1.0, clock.now()
+        self._turns: dict[str, None] = {}
+        """Devices that may have news, in the order of their turns: with more than the pace allows, none is forgotten."""
+        self._some = asyncio.Event()
         self._told: dict[str, tuple[str, dict[str, Any]]] = {}
         """What each device was last said to be, with its uid."""
         self._next: dict[str, float] = {}
@@ -41,14 +44,16 @@ class Reporter:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            self._workers = KeyedWorkers(group, self._report, self._clock, name="report device")
+            # Waits for a device's own pause; the turns below share out what the node may say.
+            self._pauses = KeyedWorkers(group, self._line_up, self._clock, name="report device")
             group.create_task(self._follow(self._book.marks()), name="device reports due")
+            group.create_task(self._speak(), name="device reports")
             group.create_task(self._settle(), name="device reports taken")
             group.create_task(self._refresh(), name="device reports again")
             try:
                 await asyncio.Event().wait()
             finally:
-                self._workers.stop()
+                self._pauses.stop()
 
     def forget(self, device: str) -> None:
         """The device is gone."""
@@ -58,7 +63,35 @@ class Reporter:
 
     async def _follow(self, marks: AsyncIterator[str]) -> None:
         async for device in marks:
-            self._workers.mark(device)
+            if device not in self._turns:
+                self._pauses.mark(device)
+
+    async def _line_up(self, device: str) -> float | None:
+        left = self._next.get(device, 0.0) - self._clock.now()
+        if left > 0:
+            return left
+        self._turns[device] = None
+        self._some.set()
+        return None
+
+    async def _speak(self) -> None:
+        while True:
+            await self._some.wait()
+            if (seconds := self._shortage()) > 0:
+                await self._clock.sleep(seconds)
+                continue
+            device = next(iter(self._turns))
+            del self._turns[device]
+            if not self._turns:
+                self._some.clear()
+            await self._report(device)
+
+    def _shortage(self) -> float:
+        """Seconds until this node may report again."""
+        now = self._clock.now()
+        self._tokens = min(max(1.0, 2 * self._rate), self._tokens + (now - self._refilled) * self._rate)
+        self._refilled = now
+        return (1 - self._tokens) / self._rate
 
     async def _refresh(self) -> None:
         while True:
@@ -66,7 +99,7 @@ class Reporter:
             self._book.flush()
             for standing in self._book.devices():
                 self._told.pop(standing.device.id, None)
-                self._workers.mark(standing.device.id)
+                self._pauses.mark(standing.device.id)
 
     async def _settle(self) -> None:
         async for report in self._outbox.taken(Kind.DEVICE_STATUS):
@@ -74,21 +107,18 @@ class Reporter:
             if report.revision == revision:
                 self._telemetry.acknowledge(f"{report.key.namespace}/{report.key.name}", CLOUD, seq)
 
-    async def _report(self, device: str) -> float | None:
+    async def _report(self, device: str) -> None:
         try:
             entry = self._book.entry(device)
         except UnknownDevice:
             self.forget(device)
-            return None
-        wait = self._pause(device)
-        if wait > 0:
-            return wait
+            return
         seq = self._telemetry.last_seq(device)
         status = reports.status(entry, self._node, self._telemetry.ledger(device))
         told = (entry.device.uid, reports.essence(status))
         if self._told.get(device) == told:
             self._telemetry.acknowledge(device, CLOUD, self._covered(entry))
-            return None
+            return
         self._tokens -= 1
         self._told[device] = told
         self._next[device] = self._clock.now() + self._interval
@@ -96,21 +126,12 @@ class Reporter:
         body = json.dumps({"status": status}, separators=(",", ":"), ensure_ascii=False).encode()
         revision = await self._outbox.put(key, Uid(entry.device.uid), Action.STATUS, body, durable=False)
         self._upto[key] = (revision, seq)
-        return None
 
     def _covered(self, entry: Entry) -> int:
         """A sample that changed nothing needs no report: it is settled with the one before, if that is."""
         revision, seq = self._upto.get(_key(entry.device.id), (0, 0))
         settled = revision and self._telemetry.cursor(entry.device.id, CLOUD) >= seq
         return self._telemetry.last_seq(entry.device.id) if settled else 0
-
-    def _pause(self, device: str) -> float:
-        """Seconds until this device may be reported."""
-        now = self._clock.now()
-        self._tokens = min(max(1.0, 2 * self._rate), self._tokens + (now - self._refilled) * self._rate)
-        self._refilled = now
-        own = self._next.get(device, 0.0) - now
-        return own if own > 0 or self._tokens >= 1 else (1 - self._tokens) / self._rate
 
 
 def _key(device: str) -> ObjectKey:
