@@ -102,6 +102,9 @@ def _value(says: str) -> Schema:
     return fields(says, needs=("value",), value=text("The value, as text."), metadata=texts("Facts about the value."))
 
 
+_FORMAT = "Form of a sample: text, KubeEdge's own (the default), or json, numbered and complete."
+
+
 def _push() -> Schema:
     http = fields(
         "To an HTTP server.",
@@ -109,6 +112,7 @@ def _push() -> Schema:
         port=whole("Port."),
         requestPath=text("Path of the URL."),
         timeout=whole("Seconds to wait for the answer."),
+        format=text(_FORMAT),
     )
     mqtt = fields(
         "To an MQTT broker.",
@@ -116,6 +120,7 @@ def _push() -> Schema:
         topic=text("Topic."),
         qos=whole("Quality of service: 0, 1 or 2.", 32),
         retained=flag("Whether the broker keeps the last value."),
+        format=text(_FORMAT),
     )
     return fields(
         "Where samples of this property go from the edge.",
