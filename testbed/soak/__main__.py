@@ -12,52 +12,68 @@ from pathlib import Path
 from testbed import images
 from testbed.daemons import kubectl_or_why_not
 from testbed.registry import Registry
-from testbed.soak.plants import PLANTS
-from testbed.soak.rounds import Summary, run
+from testbed.soak import plants, rounds
+from testbed.soak.devices import plants as device_plants
+from testbed.soak.devices import rounds as device_rounds
+from testbed.soak.results import Summary
+
+_PARTS = ("pods", "devices")
+_ROUNDS, _MINUTES = 100, 20.0
+_ENDLESS = 1 << 30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m testbed.soak", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument(
-        "--seed", type=int, default=random.randrange(1 << 30), help="repeats the plan of an earlier run"
-    )
-    parser.add_argument("--plant", choices=sorted(PLANTS), default="", help="break something, to see that it is found")
-    arguments = parser.parse_args()
+    arguments = _parse()
     if why := "the soak runs containers and needs root" if os.geteuid() != 0 else kubectl_or_why_not():
         print(why, file=sys.stderr)
         return 1
     print(f"seed {arguments.seed}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything that was started, as on Ctrl-C
-    directory = Path(tempfile.mkdtemp(prefix="mrms."))
-    keep = False
     try:
         with Registry(images.catalog()) as registry:
-            summary = run(directory, registry, rounds=arguments.rounds, seed=arguments.seed, plant=arguments.plant)
-            keep = _report(summary, directory, arguments.seed, arguments.plant)
+            return 0 if all(_run(part, arguments, registry) for part in arguments.part or _PARTS) else 1
     except KeyboardInterrupt:
         print("\nstopped; nothing is left running")
         return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m testbed.soak", description=__doc__)
+    parser.add_argument("part", nargs="*", choices=_PARTS, help="what to break (both)")
+    parser.add_argument("--rounds", type=int, help=f"how many ({_ROUNDS} with pods)")
+    parser.add_argument("--minutes", type=float, default=_MINUTES, help="how long with devices (20), if not --rounds")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1 << 30), help="repeats the plan of an earlier run"
+    )
+    planted = sorted({*plants.PLANTS, *device_plants.PLANTS})
+    parser.add_argument("--plant", choices=planted, default="", help="break something, to see that it is found")
+    return parser.parse_args()
+
+
+def _run(part: str, arguments: argparse.Namespace, registry: Registry) -> bool:
+    """Whether nothing was found. The logs of a run that found something are kept."""
+    directory = Path(tempfile.mkdtemp(prefix="mrms."))
+    failed = False
+    try:
+        summary = _summary(part, arguments, directory, registry)
+        failed = bool(summary.failed)
+        planted = f" --plant {arguments.plant}" if arguments.plant else ""
+        print(summary.report(f"python -m testbed.soak {part} --seed {arguments.seed}{planted}"))
+        if failed:
+            print(f"logs: {directory}")
     finally:
-        if not keep:
+        if not failed:
             shutil.rmtree(directory, ignore_errors=True)
-    return 1 if summary.failed else 0
+    return not failed
 
 
-def _report(summary: Summary, directory: Path, seed: int, plant: str) -> bool:
-    """Print what came of it; whether the logs are worth keeping."""
-    print()
-    for fault, count in sorted(summary.faults.items()):
-        bad = sum(fault in result.faults for result in summary.failed)
-        print(f"  {fault:<16} {count:4} times, {bad} rounds with it failed")
-    print(f"  {len(summary.results)} rounds, {len(summary.failed)} failed")
-    for result in summary.failed:
-        print(f"\nround {result.number} ({', '.join(result.faults)}):")
-        for complaint in result.complaints:
-            print(f"  {complaint}")
-        planted = f" --plant {plant}" if plant else ""
-        print(f"logs: {directory}\nagain: python -m testbed.soak --rounds {result.number} --seed {seed}{planted}")
-    return bool(summary.failed)
+def _summary(part: str, arguments: argparse.Namespace, directory: Path, registry: Registry) -> Summary:
+    seed, plant = arguments.seed, arguments.plant
+    if part == "pods":
+        return rounds.run(directory, registry, count=arguments.rounds or _ROUNDS, seed=seed, plant=plant)
+    minutes = None if arguments.rounds else arguments.minutes
+    count = arguments.rounds or _ENDLESS
+    return device_rounds.run(directory, registry, count=count, minutes=minutes, seed=seed, plant=plant)
 
 
 if __name__ == "__main__":

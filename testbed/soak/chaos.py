@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -12,17 +13,21 @@ from testbed.rig import SILENCE, Rig
 from testbed.soak.inventory import look
 from testbed.soak.world import World
 
+Of = TypeVar("Of")
+Contained = Sequence[tuple[str, str]]
+"""Faults that mean nothing beside another one, and that other one."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Generic[Of]):
     """How something breaks and comes back, and the longest it may be away."""
 
-    begin: Callable[[Rig, World], None]
-    end: Callable[[Rig], None]
+    begin: Callable[[Rig, Of], None]
+    end: Callable[[Rig, Of], None]
     longest: float
 
 
-def _nothing(rig: Rig) -> None:
+def _nothing(rig: Rig, world: World) -> None:
     """It comes back by itself."""
 
 
@@ -46,28 +51,27 @@ def _kill_edgecore(rig: Rig, world: World) -> None:
     world.interrupted()
 
 
-def _boot(rig: Rig) -> None:
+def _boot(rig: Rig, world: World) -> None:
     rig.node.start()
     rig.edge.launch()
 
 
-FAULTS: Mapping[str, Fault] = {
-    "kill-cloudcore": Fault(lambda rig, _: rig.cloud.kill(), lambda rig: rig.start_cloud(), 3.0),
-    "kill-edgecore": Fault(_kill_edgecore, lambda rig: rig.edge.launch(), 3.0),
-    "kill-containerd": Fault(lambda rig, _: rig.node.kill(), lambda rig: rig.node.start(), 3.0),
+FAULTS: Mapping[str, Fault[World]] = {
+    "kill-cloudcore": Fault(lambda rig, _: rig.cloud.kill(), lambda rig, _: rig.start_cloud(), 3.0),
+    "kill-edgecore": Fault(_kill_edgecore, lambda rig, _: rig.edge.launch(), 3.0),
+    "kill-containerd": Fault(lambda rig, _: rig.node.kill(), lambda rig, _: rig.node.start(), 3.0),
     "kill-localkube": Fault(lambda rig, _: rig.kill_localkube(), _nothing, 0.0),
-    "cut-link": Fault(lambda rig, _: rig.relay.cut(), lambda rig: rig.relay.mend(), 4.0),
-    "stall-link": Fault(lambda rig, _: rig.relay.stall(), lambda rig: rig.relay.mend(), 1.5 * SILENCE),
+    "cut-link": Fault(lambda rig, _: rig.relay.cut(), lambda rig, _: rig.relay.mend(), 4.0),
+    "stall-link": Fault(lambda rig, _: rig.relay.stall(), lambda rig, _: rig.relay.mend(), 1.5 * SILENCE),
     "kill-container": Fault(_kill_container, _nothing, 0.0),
     "cut-power": Fault(_cut_power, _boot, 3.0),
 }
-_CONTAINED = (
+CONTAINED: Contained = (
     ("cut-link", "stall-link"),
     ("kill-localkube", "kill-cloudcore"),
     ("kill-edgecore", "cut-power"),
     ("kill-containerd", "cut-power"),
 )
-"""A fault that means nothing beside another one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,26 +83,26 @@ class Step:
     begin: bool
 
 
-def plan(dice: random.Random) -> tuple[Step, ...]:
+def plan(dice: random.Random, faults: Mapping[str, Fault[Any]], contained: Contained) -> tuple[Step, ...]:
     """Begin and end of one to three faults, by time."""
-    names = dice.sample(sorted(FAULTS), dice.choice((1, 1, 2, 3)))
-    names = [name for name in names if not any((name, other) in _CONTAINED for other in names)]
+    names = dice.sample(sorted(faults), dice.choice((1, 1, 2, 3)))
+    names = [name for name in names if not any((name, other) in contained for other in names)]
     steps = []
     for name in names:
         begin = dice.uniform(0, 2)
         steps += [
             Step(begin, name, begin=True),
-            Step(begin + dice.uniform(0, FAULTS[name].longest), name, begin=False),
+            Step(begin + dice.uniform(0, faults[name].longest), name, begin=False),
         ]
     return tuple(sorted(steps, key=lambda step: (step.at, not step.begin)))
 
 
-def carry_out(rig: Rig, world: World, steps: tuple[Step, ...]) -> None:
+def carry_out(rig: Rig, world: Of, steps: tuple[Step, ...], faults: Mapping[str, Fault[Of]]) -> None:
     """Do *steps* when their time has come, or as soon after as the one before allows."""
     began = time.monotonic()
     for step in steps:
         time.sleep(max(0.0, began + step.at - time.monotonic()))
         if step.begin:
-            FAULTS[step.fault].begin(rig, world)
+            faults[step.fault].begin(rig, world)
         else:
-            FAULTS[step.fault].end(rig)
+            faults[step.fault].end(rig, world)

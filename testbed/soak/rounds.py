@@ -1,10 +1,8 @@
 """Runs rounds: ask for changes while things break, wait until all is right, say what it was. Stops at a violation."""
 
-import dataclasses
 import random
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 from testbed.process import DaemonDied, NotInTime
@@ -12,6 +10,7 @@ from testbed.registry import Registry
 from testbed.rig import Rig, rig
 from testbed.soak import chaos
 from testbed.soak.plants import PLANTS
+from testbed.soak.results import Result, Summary, rounds
 from testbed.soak.verdict import Judge
 from testbed.soak.world import Unheard, World, busy
 
@@ -22,30 +21,6 @@ _PLANTED = 6.0
 """Seconds after which damage that was done on purpose counts as found: nothing mends it."""
 
 _REQUESTS = 6
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Result:
-    """One round."""
-
-    number: int
-    faults: tuple[str, ...]
-    requests: int
-    settled_after: float
-    pods: int
-    complaints: tuple[str, ...]
-
-
-@dataclasses.dataclass(slots=True)
-class Summary:
-    """All rounds."""
-
-    faults: Counter[str] = dataclasses.field(default_factory=Counter)
-    results: list[Result] = dataclasses.field(default_factory=list)
-
-    @property
-    def failed(self) -> list[Result]:
-        return [result for result in self.results if result.complaints]
 
 
 class Soak:
@@ -65,7 +40,7 @@ class Soak:
         """One round; a violation is in the result."""
         dice = random.Random(f"{self._seed}/{number}")
         self.world.begin_round()
-        steps = chaos.plan(dice)
+        steps = chaos.plan(dice, chaos.FAULTS, chaos.CONTAINED)
         names = tuple(step.fault for step in steps if step.begin)
         began, trouble = time.monotonic(), self._suffer(steps, dice)
         if plant and not trouble:
@@ -76,7 +51,7 @@ class Soak:
         if not complaints:
             self._judge.settled()
         took = time.monotonic() - began - max(step.at for step in steps)
-        return Result(number, names, _REQUESTS, max(0.0, took), len(self.world.pods), tuple(complaints))
+        return Result(number, names, f"{len(self.world.pods):2} pods", max(0.0, took), tuple(complaints))
 
     def _suffer(self, steps: tuple[chaos.Step, ...], dice: random.Random) -> list[str]:
         """Ask for changes while the faults happen; what went wrong beyond what was planned."""
@@ -92,7 +67,7 @@ class Soak:
         asking = threading.Thread(target=ask, name="soak requests", daemon=True)
         asking.start()
         try:
-            chaos.carry_out(self._rig, self.world, steps)
+            chaos.carry_out(self._rig, self.world, steps, chaos.FAULTS)
         except (NotInTime, DaemonDied) as failed:
             wrong.append(str(failed))
         asking.join()
@@ -107,23 +82,9 @@ class Soak:
         return []
 
 
-def run(directory: Path, registry: Registry, *, rounds: int, seed: int, plant: str = "") -> Summary:
-    """*rounds* rounds in *directory*, a line for each; ends with the first violation."""
-    summary = Summary()
+def run(directory: Path, registry: Registry, *, count: int, seed: int, plant: str = "") -> Summary:
+    """*count* rounds in *directory*; see `results.rounds`."""
     with rig(directory, registry) as broken:
         soak = Soak(broken, directory / "marks", seed)
         soak.begin()
-        for number in range(1, rounds + 1):
-            result = soak.round(number, plant if number == 2 else "")
-            summary.results.append(result)
-            summary.faults.update(result.faults)
-            print(_line(result), flush=True)
-            if result.complaints:
-                break
-    return summary
-
-
-def _line(result: Result) -> str:
-    verdict = "ok    " if not result.complaints else "FAILED"
-    head = f"{verdict} round {result.number:4}  {result.pods:2} pods  right after {result.settled_after:5.1f} s"
-    return f"{head}  {', '.join(result.faults)}"
+        return rounds(lambda number: soak.round(number, plant if number == 2 else ""), count=count)
