@@ -230,7 +230,7 @@ class Telemetry:
     def acknowledge(self, device: str, destination: str, seq: int) -> None:
         """Everything up to *seq* is settled for *destination*; on the disk with the next flush.
 
-        After a crash before that, it is to be sent once more.
+        What is itself not on the disk yet is settled once it is. After a crash before that, it is to be sent once more.
         """
         stream = self._books.streams.get(device)
         if stream and stream.acknowledge(destination, seq):
@@ -393,7 +393,8 @@ class Telemetry:
         books.names.written(flight.names)
         books.row += len(flight.wrote) + bool(flight.noted)
         for stream, row, first, count, ids in flight.wrote:
-            stream.wrote(row, first, count, ids)
+            if stream.wrote(row, first, count, ids):
+                self._note(stream)
             books.unsaved[stream.number] = None
         books.unsaved.update(dict.fromkeys(stream.number for stream in flight.noted))
         self._limits.wrote(flight.size)
@@ -411,7 +412,8 @@ class Telemetry:
         """Nothing was written: those who wait are told, the rest is kept for the next time."""
         for stream, parts in flight.taken:
             refused = sum(part.count for part in parts if part.done)
-            stream.last -= refused
+            if refused:
+                stream.refused(refused)
             for part in parts:
                 _fail(part, failure)
             for twins in (flight.twins, self._twins):

@@ -63,6 +63,8 @@ class Stream:
         self.seen = SeenIds()
         self.wants: dict[str, frozenset[str]] = {}
         self.cursors: dict[str, int] = {}
+        self._early: dict[str, int] = {}
+        """Confirmed, though not on the disk yet: a report travels faster than a flush comes."""
         self._sent: dict[str, int] = {}
         self._drops: dict[str, int] = {}
         self._ahead = Ranges()
@@ -74,13 +76,20 @@ class Stream:
 
     # --- numbers
 
-    def wrote(self, row: int, first: int, count: int, ids: bytes) -> None:
-        """A block is on the disk."""
+    def wrote(self, row: int, first: int, count: int, ids: bytes) -> bool:
+        """A block is on the disk. Whether that moved a cursor."""
         self._note_row(first, row)
         self.written = max(self.written, first + count - 1)
         self.last = max(self.last, self.written)
         self.seen.add(ids)
         self._settle()
+        early, self._early = self._early, {}
+        return any([self.acknowledge(destination, seq) for destination, seq in early.items()])
+
+    def refused(self, count: int) -> None:
+        """The last *count* numbers are given anew: whoever confirmed some of them meant other samples."""
+        self.last -= count
+        self._early.clear()
 
     def _note_row(self, first: int, row: int) -> None:
         self._end = (first, row)
@@ -148,7 +157,11 @@ class Stream:
         """Whether that is news."""
         if destination not in self.cursors or seq <= self.cursors[destination]:
             return False
-        self.cursors[destination] = min(seq, self.written)
+        if seq > self.written:
+            self._early[destination] = max(seq, self._early.get(destination, 0))
+        if (reached := min(seq, self.written)) <= self.cursors[destination]:
+            return False
+        self.cursors[destination] = reached
         self._settle()
         return True
 

@@ -81,6 +81,22 @@ async def test_the_cli_reads_beside_the_daemon(path: Path) -> None:
             assert (ledger_of(reader).acknowledged, ledger_of(reader).waiting) == (2, 1)
 
 
+async def test_what_is_confirmed_before_it_is_on_the_disk_is_settled_when_it_is(path: Path) -> None:
+    async with opened(path) as telemetry:
+        telemetry.destinations(BOILER, {SINK: frozenset("t")}, family="push")
+        await telemetry.store(BOILER, samples(1))
+        telemetry.add(BOILER, samples(2))
+        telemetry.acknowledge(BOILER, SINK, 2)
+        assert ledger_of(telemetry).acknowledged == 1
+        await until(lambda: ledger_of(telemetry).stored == 3)
+        assert (ledger_of(telemetry).acknowledged, ledger_of(telemetry).waiting) == (2, 1)
+        await until(lambda: not telemetry._noted)
+        async with telemetry._turn:
+            pass
+        async with Telemetry.read_only(path, SystemClock()) as reader:
+            assert ledger_of(reader).acknowledged == 2
+
+
 async def test_a_listener_hears_of_all_that_is_stored_then_of_each_commit(path: Path) -> None:
     async with opened(path) as telemetry:
         await telemetry.store(BOILER, samples(1))
