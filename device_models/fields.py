@@ -8,6 +8,7 @@ there, and the caller goes on with the default. Used by `load` for whole objects
     offset = fields.integer("offset", 0, low=0, high=65535)
 """
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -111,6 +112,11 @@ class Fields:
 
     def __contains__(self, key: str) -> bool:
         return self._written(key) is not None
+
+    @property
+    def text_of_all(self) -> str:
+        """The whole mapping as one text: equal texts read alike."""
+        return json.dumps(self._members, sort_keys=True, separators=(",", ":"), default=repr)
 
     @property
     def names(self) -> list[str]:

@@ -20,8 +20,6 @@ def _nothing() -> Mapping[str, Any]:
     return NOTHING
 
 
-
-
 class ValueType(enum.StrEnum):
     INT = "INT"
     FLOAT = "FLOAT"

@@ -27,8 +27,13 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DEFAULT_CYCLE: Final = 1.0
 
 
-def device(body: Mapping[str, Any], model: DeviceModel | None) -> tuple[Device, tuple[Complaint, ...]]:
-    """The Device in *body* over its *model* (None: not known here), and all that is wrong with it."""
+def device(
+    body: Mapping[str, Any], model: DeviceModel | None, known: dict[str, Property] | None = None
+) -> tuple[Device, tuple[Complaint, ...]]:
+    """The Device in *body* over its *model* (None: not known here), and all that is wrong with it.
+
+    *known*, one for each model, lets devices that say the same of a property share it: a hundred alike cost one.
+    """
     complaints: list[Complaint] = []
     whole = Fields(body, "", complaints)
     namespace, name, uid = identity(whole)
@@ -38,7 +43,7 @@ def device(body: Mapping[str, Any], model: DeviceModel | None) -> tuple[Device, 
     properties: dict[str, Property] = {}
     for fields in named(spec, "properties", MAX_PROPERTIES):
         later: list[Complaint] = []
-        keep(complaints, fields, _property(fields, model, later), properties)
+        keep(complaints, fields, _shared(fields, model, later, known), properties)
         complaints.extend(later)
     methods = _methods(spec, properties)
     report_state, state_cycle = _state_report(whole, spec)
@@ -78,6 +83,22 @@ def _state_report(whole: Fields, spec: Fields) -> tuple[bool, float]:
     """``spec.stateReport`` wins entirely if it is there, else what old YAML says in its status."""
     source = spec.sub("stateReport") if "stateReport" in spec else whole.sub("status")
     return source.flag("reportToCloud"), _cycle(source, "reportCycle", _DEFAULT_CYCLE)
+
+
+def _shared(
+    fields: Fields, model: DeviceModel | None, later: list[Complaint], known: dict[str, Property] | None
+) -> Property:
+    """The property, made anew only if no other device says the same of it without a complaint."""
+    if known is None:
+        return _property(fields, model, later)
+    key = fields.text_of_all
+    if (found := known.get(key)) is not None:
+        return found
+    before = len(fields.complaints)
+    made = _property(fields, model, later)
+    if len(fields.complaints) == before and not later and len(known) < MAX_PROPERTIES:
+        known[key] = made
+    return made
 
 
 def _property(fields: Fields, model: DeviceModel | None, later: list[Complaint]) -> Property:

@@ -1,7 +1,7 @@
 """Pure: what is wanted and what is reported of a property, and how both change. One writer per half.
 
-``expected`` and ``actual`` are KubeEdge's words on MQTT for what Kubernetes calls desired (observedDesired) and reported.
-Versions count changes per half and per side of the channel. An expected value carries what became of it: it is
+``expected`` and ``actual`` are KubeEdge's words on MQTT for what Kubernetes calls desired (observedDesired) and
+reported. Versions count changes per half and per side of the channel. An expected value carries what became of it: it is
 pending until the device has it, refuses it, or its time is over.
 """
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from device_models import load
 from device_models.errors import Complaint
-from device_models.model import Device, DeviceModel
+from device_models.model import Device, DeviceModel, Property
 from device_models.v1alpha2 import convert, is_old
 from edgecore.devices import plan
 from edgecore.devices.book import Book
@@ -58,6 +58,15 @@ class Drivers:
         return self._registry.why(protocol)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Model:
+    version: str
+    model: DeviceModel
+    complaints: tuple[Complaint, ...]
+    properties: dict[str, Property] = dataclasses.field(default_factory=dict)
+    """Shared by the devices that say the same of them."""
+
+
 @dataclasses.dataclass(slots=True)
 class _Running:
     device: Device
@@ -87,7 +96,7 @@ class DeviceManager:
         self._objects, self._book, self._reporter = objects, book, reporter
         self._recorder, self._clock = recorder, clock
         self._make_registry, self._mappers = registry, mappers
-        self._models: dict[ObjectKey, tuple[str, DeviceModel, tuple[Complaint, ...]]] = {}
+        self._models: dict[ObjectKey, _Model] = {}
         self._uses: dict[ObjectKey, ObjectKey] = {}
         """The model that each device names."""
         self._running: dict[ObjectKey, _Running] = {}
@@ -200,23 +209,26 @@ class DeviceManager:
             device, complaints = load.device(body, None)
             return _named(device, wanted), (*early, *complaints), "spec.deviceModelRef names no model: set it"
         key = self._uses[wanted.key] = ObjectKey(Kind.DEVICE_MODEL, wanted.key.namespace, name)
-        model, of_model = await self._model(key)
-        device, complaints = load.device(body, model)
-        waits = "" if model else f"model {clean(key.namespace)}/{clean(name)} does not exist (yet): create it"
-        return _named(device, wanted), (*early, *of_model, *complaints), waits
+        model = await self._model(key)
+        if model is None:
+            device, complaints = load.device(body, None)
+            waits = f"model {clean(key.namespace)}/{clean(name)} does not exist (yet): create it"
+            return _named(device, wanted), (*early, *complaints), waits
+        device, complaints = load.device(body, model.model, model.properties)
+        return _named(device, wanted), (*early, *model.complaints, *complaints), ""
 
-    async def _model(self, key: ObjectKey) -> tuple[DeviceModel | None, tuple[Complaint, ...]]:
+    async def _model(self, key: ObjectKey) -> "_Model | None":
         stored = await self._objects.get(key)
         if stored is None:
             self._models.pop(key, None)
-            return None, ()
+            return None
         known = self._models.get(key)
-        if known is None or known[0] != stored.version:
+        if known is None or known.version != stored.version:
             body, early = _body(stored)
             model, complaints = load.model(body)
             found = tuple(dataclasses.replace(c, path=f"model {key.name}: {c.path}") for c in (*early, *complaints))
-            known = self._models[key] = (stored.version, model, found)
-        return known[1], known[2]
+            known = self._models[key] = _Model(stored.version, model, found)
+        return known
 
 
 def _goes_on(running: _Running, device: Device, waits: str, factory: Factory | None) -> bool:

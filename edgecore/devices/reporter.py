@@ -6,6 +6,7 @@ when the cloud has taken a report, the samples before it are settled for the clo
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -34,10 +35,10 @@ class Reporter:
         self._node, self._interval, self._rate = node, interval, rate
         self._tokens, self._refilled = 1.0, clock.now()
         self._turns: dict[str, None] = {}
-        """Devices that may have news, in the order of their turns: with more than the pace allows, none is forgotten."""
+        """Devices that may have news, in the order of their turns: none starves when all have."""
         self._some = asyncio.Event()
-        self._told: dict[str, tuple[str, dict[str, Any]]] = {}
-        """What each device was last said to be, with its uid."""
+        self._told: dict[str, bytes] = {}
+        """A digest of what each device was last said to be."""
         self._next: dict[str, float] = {}
         self._upto: dict[ObjectKey, tuple[int, int]] = {}
         """Revision of the last report and the last sample it covers."""
@@ -115,7 +116,7 @@ class Reporter:
             return
         seq = self._telemetry.last_seq(device)
         status = reports.status(entry, self._node, self._telemetry.ledger(device))
-        told = (entry.device.uid, reports.essence(status))
+        told = _digest(entry.device.uid, reports.essence(status))
         if self._told.get(device) == told:
             self._telemetry.acknowledge(device, CLOUD, self._covered(entry))
             return
@@ -132,6 +133,10 @@ class Reporter:
         revision, seq = self._upto.get(_key(entry.device.id), (0, 0))
         settled = revision and self._telemetry.cursor(entry.device.id, CLOUD) >= seq
         return self._telemetry.last_seq(entry.device.id) if settled else 0
+
+
+def _digest(uid: str, essence: dict[str, Any]) -> bytes:
+    return hashlib.blake2b(json.dumps([uid, essence]).encode(), digest_size=16).digest()
 
 
 def _key(device: str) -> ObjectKey:

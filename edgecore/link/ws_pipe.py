@@ -2,15 +2,21 @@
 
 import contextlib
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidProxy
-
+from edgecore.link import lean
 from edgelink.errors import Closed, Violation
 
+with lean.without(*lean.OF_WEBSOCKETS):
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidProxy
+
 CHANNEL: Final = "/v1/channel"
+
+SSLProtocol.max_size = 16 << 10
+"""One TLS record: asyncio keeps a buffer of this size for each connection, and takes 256 KiB if not told."""
 _TOO_BIG: Final = 1009
 
 
