@@ -49,5 +49,5 @@ def _wrap(value: object, *, floats: bool) -> Message:
 def _fits_float(value: float) -> bool:
     try:
         return math.isfinite(_FLOAT.unpack(_FLOAT.pack(value))[0])
-    except OverflowError:
+    except (OverflowError, struct.error):
         return False
