@@ -3,10 +3,12 @@
 Requests are read as KubeEdge's decoder does: member names in any case, unknown ones ignored, values always text,
 timestamps always whole numbers. Looser than KubeEdge: a value is any UTF-8 of up to `LONGEST_VALUE` bytes. Ours on top,
 in update requests: ``expected.metadata.expires`` (milliseconds since 1970, the wish is void afterwards) and
-``actual.metadata.timestamp`` (when the value was measured).
+``actual.metadata.timestamp`` (when the value was measured). One with ``event_id`` and ``timestamp`` may be sent again
+unchanged, when nobody knows whether it arrived: it is carried out once.
 """
 
 import dataclasses
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -50,6 +52,8 @@ class Request:
 
     event_id: str
     twins: Mapping[str, Ask | None]
+    identity: str = ""
+    """Of a request that says who it is and when it was made: the same again, to the byte, is a repeat. Else empty."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ def parse_update(payload: bytes) -> Request:
         asks = {name: _ask(twin, name) for name, twin in twins.items()}
     except BadRequest as bad:
         raise BadRequest(str(bad), event_id=event_id) from bad
-    return Request(event_id, asks)
+    # Both, for people send the same event_id by hand time and again, and mean it each time.
+    unique = event_id and body.get("timestamp")
+    return Request(event_id, asks, hashlib.blake2s(payload, digest_size=16).hexdigest() if unique else "")
 
 
 def parse_get(payload: bytes) -> str:

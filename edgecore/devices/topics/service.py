@@ -93,8 +93,9 @@ class Topics:
         try:
             request = payloads.parse_update(message.payload)
             event_id = request.event_id
+            identity = request.identity or message.id
             changes = {name: _change(ask) for name, ask in request.twins.items()}
-            changed = await self._kept(lambda: self._twins.update(device, changes, id=message.id))
+            changed = await self._kept(lambda: self._twins.update(device, changes, id=identity))
             self._tells(changed)
             result = _result(request.twins, changed, self._twins.twins(device))
         except (BadRequest, BadTwin, UnknownDevice) as no:
@@ -108,8 +109,9 @@ class Topics:
         try:
             request = payloads.parse_update(message.payload)
             event_id = request.event_id
+            identity = request.identity or message.id
             changes = {name: _synced(ask) for name, ask in request.twins.items()}
-            changed = await self._kept(lambda: self._twins.update(device, changes, id=message.id))
+            changed = await self._kept(lambda: self._twins.update(device, changes, id=identity))
             self._tells(changed)
         except (BadRequest, BadTwin, UnknownDevice) as no:
             await self._speaker.refuse(device, "twin/update/result", _refusal(no, event_id))

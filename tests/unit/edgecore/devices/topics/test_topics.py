@@ -300,6 +300,19 @@ async def test_a_request_that_comes_again_has_one_effect_and_an_answer(scene: Sc
     assert not scene.bus.unacknowledged
 
 
+@pytest.mark.parametrize(
+    ("envelope", "effects"), [({"event_id": "e", "timestamp": T}, 1), ({"event_id": "e", "timestamp": 0}, 2), ({}, 2)]
+)
+async def test_only_a_request_that_says_who_and_when_is_known_again(
+    scene: Scene, envelope: dict[str, Any], effects: int
+) -> None:
+    for _ in range(2):  # each a message of its own: the broker has forgotten the first, or its sender was not told
+        scene.ask(f"{BOILER}/twin/update", {**envelope, "twin": {"a": {"actual": {"value": "1"}}}})
+    said = await scene.said(2 + effects)  # the answers, and a document for each effect
+    assert [topic for topic, _ in said].count(f"{BOILER}/twin/update/result") == 2
+    assert scene.twins.updates == effects
+
+
 async def test_a_retained_request_is_from_another_time() -> None:
     scene = Scene()
     scene.twins.add("plant-a", "boiler-7")
