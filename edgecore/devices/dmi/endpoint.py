@@ -93,7 +93,7 @@ class Endpoint:
             if seat:  # what the mapper wants by itself need not be told to it
                 own = {n: c.expected for n, c in changes.items() if c and c.expected is not None}
                 seat.tell(device, own, self._clock.now())
-            await self._twins.update(device, changes)
+            await self._twins.update(device, changes, id=requests.identity(request, told))
         return pb.ReportDeviceStatusResponse()
 
     async def _report_state(self, request: pb.ReportDeviceStatesRequest) -> pb.ReportDeviceStatesResponse:

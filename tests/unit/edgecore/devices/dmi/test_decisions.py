@@ -110,6 +110,19 @@ def test_of_a_property_that_comes_twice_the_last_counts() -> None:
     assert found == {"t": Change(actual="2", expected="9")}
 
 
+def test_a_report_that_says_when_is_known_again() -> None:
+    def identity(value: str, **metadata: str) -> str:
+        reported = pb.TwinProperty(value=value, metadata=metadata)
+        twin = pb.Twin(propertyName="t", reported=reported)
+        request = pb.ReportDeviceStatusRequest(deviceName="d", reportedDevice=pb.DeviceStatus(twins=[twin]))
+        return requests.identity(request, requests.told(request))
+
+    assert identity("1", timestamp="1786010400000", type="int") == identity("1", type="int", timestamp="1786010400000")
+    different = {identity("1", timestamp=at) for at in ("1786010400000", "1786010400001")}
+    assert len(different | {identity("2", timestamp="1786010400000")}) == 3
+    assert identity("1") == identity("1", timestamp="soon") == ""
+
+
 def test_the_bucket_lets_through_its_rate() -> None:
     bucket = TokenBucket(rate=10, burst=3, now=0.0)
     assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
