@@ -366,6 +366,7 @@ def _from_text(group: str, key: str, text: str) -> object:
 _LONGEST_NAME: Final = 52
 """A common name ends at 64 characters (X.520), ``system:node:`` takes 12."""
 
+_BROKER: Final = r"(mqtts?|tcp|ssl)://(\[[0-9a-fA-F:]+\]|[^:/@\s]+)(:[0-9]{1,5})?"
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _QUALIFIED: Final = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 
@@ -390,6 +391,8 @@ def _settle(settings: Settings) -> Settings:
         raise BadConfig(f"link.transport must be websocket or grpc, not {link.transport!r}")
     if not 5 <= link.silence <= 3600:
         raise BadConfig(f"link.silence must be between 5 and 3600 seconds, not {link.silence:g}")
+    if settings.bus.address and not re.fullmatch(_BROKER, settings.bus.address):
+        raise BadConfig(f"bus.address must be mqtt://HOST:PORT or mqtts://HOST:PORT, not {settings.bus.address!r}")
     if settings.devices.mapper_socket and not settings.devices.mapper_socket.startswith("/"):
         raise BadConfig(f"devices.mapper_socket must be an absolute path, not {settings.devices.mapper_socket!r}")
     if min(settings.devices.mapper_rate, settings.devices.report_rate) <= 0 or settings.devices.report_interval < 0:

@@ -84,7 +84,7 @@ def _services(
 ) -> list[Service]:
     """Everything that runs, in the order it starts."""
     objects, outbox = ObjectStore(database), Outbox(database)
-    bus = Broker(_bus(settings), clock)
+    bus = _bus(settings, clock)
     devices = _devices(settings, objects, outbox, telemetry, bus, clock)
     push = Pusher(telemetry, objects, clock, _push(settings))
     questions, news = Questions(), LinkNews()
@@ -169,16 +169,19 @@ def _devices(
     return [manager, mappers, Topics(bus, book, node, clock, wanted.legacy_namespace)]
 
 
-def _bus(settings: Settings) -> BusSettings:
+def _bus(settings: Settings, clock: Clock) -> Broker:
     bus = settings.bus
-    return BusSettings(
-        address=bus.address,
-        user=bus.user,
-        password_file=bus.password_file,
-        ca=bus.ca,
-        certificate=bus.certificate,
-        key=bus.key,
-        client_id=f"marram-{settings.node.name}",
+    return Broker(
+        BusSettings(
+            address=bus.address,
+            user=bus.user,
+            password_file=bus.password_file,
+            ca=bus.ca,
+            certificate=bus.certificate,
+            key=bus.key,
+            client_id=f"marram-{settings.node.name}",
+        ),
+        clock,
     )
 
 

@@ -17,6 +17,7 @@ from device_models.errors import BadValue, Complaint
 from device_models.model import Desired, Device, Property, Value
 from device_models.twin import End, Origin, Side, Twin, Wish
 from edgecore.devices import plan
+from edgecore.devices.changes import applied
 from edgecore.devices.contract import BadTwin, Change, Changed, Membership, Standing, UnknownDevice
 from edgecore.devices.draft import Draft
 from edgecore.devices.entry import ONLINE, STATES, Entry, Ready, dump, restore
@@ -175,7 +176,7 @@ class Book:
             known = entry.twins.get(prop.name)
             if prop.desired is None or not prop.desired.value:
                 if known and known.expected and known.wish.origin is Origin.CLOUD and known.wish.end.open:
-                    change.put(prop.name, known.ended(End.UNKNOWN, "withdrawn"))
+                    change.put(prop.name, known.ended(End.EXPIRED, "withdrawn before the device had it"))
                 continue
             self._desire(entry, prop, prop.desired, known, change)
         change.settle()
@@ -227,31 +228,14 @@ class Book:
     def _draft(self, entry: Entry, changes: Mapping[str, Change | None], samples: list[Sample]) -> Draft:
         draft, now = Draft(entry), self._moment()
         for name, wanted in changes.items():
-            draft.put(name, self._changed(entry, name, wanted, now, samples))
+            known, prop = entry.twins.get(name), entry.device.properties.get(name)
+            after, sample = applied(name, known, wanted, prop, now)
+            draft.put(name, after)
+            if sample:
+                samples.append(sample)
         if draft.size > _TWINS:
             raise BadTwin(f"device {entry.device.id} would have {draft.size} twins; at most {_TWINS} are kept")
         return draft
-
-    def _changed(self, entry: Entry, name: str, wanted: Change | None, now: int, samples: list[Sample]) -> Twin | None:
-        before = entry.twins.get(name)
-        if wanted is None:
-            return None if before is None or before.optional else before
-        prop = entry.device.properties.get(name)
-        twin = before or Twin(type=wanted.type or (values.twin_type(prop.type) if prop else "string"))
-        if wanted.optional is False:
-            twin = dataclasses.replace(twin, optional=False)
-        if wanted.actual is not None:
-            value = _typed(name, wanted.actual, twin, prop)
-            at = now if wanted.at is None else wanted.at
-            samples.append(Sample(name, value, at))
-            twin = twin.reported(wanted.actual, at)
-        if wanted.expected is not None:
-            if wanted.expected:
-                _typed(name, wanted.expected, twin, prop)
-            twin = twin.wanted(wanted.expected, now, Wish(expires=wanted.expires, token=twin.wish.token))
-        if twin.expected and not twin.differs and twin.wish.end in (End.PENDING, End.UNKNOWN):
-            twin = twin.ended(End.APPLIED)
-        return twin
 
     async def set_state(self, device: str, state: str) -> Standing:
         entry = self.entry(device)
@@ -317,13 +301,6 @@ def _judged(twin: Twin, prop: Property, desired: Desired) -> Twin:
     if desired.expires and twin.wish.expires is None:
         return twin.ended(End.REJECTED, f"expires {desired.expires!r} is neither RFC 3339 nor milliseconds since 1970")
     return twin
-
-
-def _typed(name: str, text: str, twin: Twin, prop: Property | None) -> Value:
-    try:
-        return values.parse(text, prop.type if prop else values.type_of_twin(twin.type))
-    except BadValue as bad:
-        raise BadTwin(f"{name}: {bad}") from bad
 
 
 def _token(desired: Desired) -> str:

@@ -28,7 +28,15 @@ def built_in(group: asyncio.TaskGroup, clock: Clock, bus: Bus) -> Mapping[str, F
 
         return Simulator(clock.now)
 
-    return {"modbus": _Late(modbus), "mqtt": _Late(mqtt), "simulated": _Late(simulated)}
+    # Names that Device objects in use have for one and the same.
+    shared = _Late(modbus)
+    return {
+        "modbus": shared,
+        "modbus-tcp": shared,
+        "modbus-rtu": shared,
+        "mqtt": _Late(mqtt),
+        "simulated": _Late(simulated),
+    }
 
 
 class _Late:

@@ -55,7 +55,7 @@ Outcome = Value | DeviceRefused
 class Reading:
     """Values that a device sent by itself."""
 
-    values: Mapping[str, Value]
+    values: Mapping[str, Outcome]
     at: int | None = None
     """When they were measured, milliseconds since 1970; None: now."""
     id: str = ""

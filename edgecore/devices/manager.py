@@ -147,7 +147,7 @@ class DeviceManager:
                 if running.factory is not self._drivers.factory(protocol):
                     await self._settle(key)
                 else:
-                    running.worker.wake()
+                    running.worker.rouse()
 
     async def _wait_whole(self) -> None:
         await self._objects.wait_whole()

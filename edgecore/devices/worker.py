@@ -52,11 +52,17 @@ class DeviceWorker:
         self._waits = waits
         """What is missing before any driver could work; empty: nothing."""
         self._wake = asyncio.Event()
+        self._roused = False
         self._faults: dict[str, str] = {}
         self._log = bind(logging.getLogger(__name__), device=entry.device.id)
 
     def wake(self) -> None:
-        """A wish came, or a driver."""
+        """A wish came."""
+        self._wake.set()
+
+    def rouse(self) -> None:
+        """A driver may have come, or be able to again: no pause is worth keeping."""
+        self._roused = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -136,8 +142,8 @@ class DeviceWorker:
         # All at once: they share one commit.
         await asyncio.gather(*(self._record(reading, good) for reading, good, _ in sorted_out))
         self._book.seen(self._entry)
-        for _, _, bad in sorted_out:
-            self._note(bad)
+        for _, good, bad in sorted_out:
+            self._note({**{name: why for name, why in self._faults.items() if name not in good}, **bad})
 
     async def _record(self, reading: Reading, good: Mapping[str, Value]) -> None:
         while True:
@@ -256,12 +262,13 @@ class DeviceWorker:
             for name, twin in list(self._entry.twins.items()):
                 if plan.expired(twin, int(self._clock.utc().timestamp() * 1000)):
                     await self._expire(name, twin)
-            woken = await self._wait(until)
-            if (until is None and woken) or (until is not None and self._clock.now() >= until):
+            await self._wait(until)
+            if self._roused or (until is not None and self._clock.now() >= until):
+                self._roused = False
                 return
 
-    async def _wait(self, until: float | None) -> bool:
-        """Until then, a wake-up or the next expiry; whether it was a wake-up."""
+    async def _wait(self, until: float | None) -> None:
+        """Until then, a wake-up or the next expiry."""
         expiry = plan.next_expiry(self._entry.twins.values())
         seconds = None if until is None else until - self._clock.now()
         if expiry is not None:
@@ -275,9 +282,7 @@ class DeviceWorker:
                     await self._wake.wait()
         else:
             await asyncio.sleep(0)
-        woken = self._wake.is_set()
         self._wake.clear()
-        return woken
 
     def _stands(self, state: str, ready: Ready) -> None:
         before = self._entry.ready

@@ -6,7 +6,6 @@ values are on the disk. A command is confirmed by the value that the device publ
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Sequence
 
 from device_models import mqtt
@@ -20,11 +19,12 @@ from edgecore.devices.driver import (
     DeviceRefused,
     DeviceSilent,
     Driver,
+    Outcome,
     Property,
     Reading,
     Value,
 )
-from edgelink.aio.logs import bind, clean
+from edgelink.aio.logs import clean
 
 
 class MqttDrivers:
@@ -63,8 +63,6 @@ class MqttDriver(Driver):
         self._open = contextlib.ExitStack()
         self._messages: AsyncIterator[Message] | None = None
         self._early: list[Message] = []
-        self._bad: set[str] = set()
-        self._log = bind(logging.getLogger(__name__), device=device.id)
 
     async def connect(self) -> None:
         if not self._bus.connected:
@@ -108,8 +106,8 @@ class MqttDriver(Driver):
         except BrokerGone as cause:
             raise DeviceSilent(str(cause)) from cause
 
-    def _read(self, message: Message) -> dict[str, Value]:
-        found: dict[str, Value] = {}
+    def _read(self, message: Message) -> dict[str, Outcome]:
+        found: dict[str, Outcome] = {}
         decoded: object = None
         for channel in self._by_topic.get(message.topic, ()):
             try:
@@ -119,18 +117,11 @@ class MqttDriver(Driver):
                 decoded = mqtt.decode(message.payload) if decoded is None else decoded
                 value = mqtt.pick(decoded, channel)
             except BadValue as bad:
-                self._complain(channel, bad)
+                found[channel.prop.name] = DeviceRefused(f"a message on {clean(channel.topic)} makes no sense: {bad}")
                 continue
-            self._bad.discard(channel.prop.name)
             if value is not None:
                 found[channel.prop.name] = value
         return found
-
-    def _complain(self, channel: Channel, bad: BadValue) -> None:
-        """Once, until a message of this property makes sense again."""
-        if channel.prop.name not in self._bad:
-            self._bad.add(channel.prop.name)
-            self._log.warning("messages on %s make no sense: %s", clean(channel.topic), clean(bad))
 
     async def write(self, prop: Property, value: Value) -> None:
         channel = self._channels[prop.name]

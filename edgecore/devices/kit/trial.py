@@ -15,7 +15,7 @@ from device_models import values
 from device_models.errors import BadValue
 from device_models.fields import shown
 from device_models.model import Property, Value, ValueType
-from edgecore.devices.driver import BadSetting, DeviceRefused, DeviceSilent, Driver
+from edgecore.devices.driver import BadSetting, DeviceRefused, DeviceSilent, Driver, Outcome
 from edgecore.devices.kit.bench import Bench, Link
 from edgecore.devices.kit.census import left_over, take
 from edgecore.devices.kit.proxy import Far
@@ -185,9 +185,9 @@ class Trial:
         """The device sends everything."""
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.bench.stir(), self._far.loop))
 
-    async def _sent(self, driver: Driver, properties: Sequence[Property]) -> Mapping[str, Value]:
+    async def _sent(self, driver: Driver, properties: Sequence[Property]) -> Mapping[str, Outcome]:
         """Newest values of all *properties* that a device which sends by itself has sent."""
-        found: dict[str, Value] = {}
+        found: dict[str, Outcome] = {}
         wanted = {prop.name for prop in properties}
         # Not in a TaskGroup: errors of the driver shall come as they are.
         stirring = asyncio.get_running_loop().create_task(self._stir_on(), name="device that sends")
