@@ -16,7 +16,7 @@ from cloudcore.downstream.desired import Desired
 from cloudcore.downstream.observe import Observer
 from cloudcore.downstream.remarks import Remark
 from cloudcore.kube.contract import KubeClient, Patch
-from cloudcore.kube.device_status import new_status
+from cloudcore.kube.device_status import new_status, owner
 from cloudcore.kube.errors import Conflict, KubeError, NotFound
 from cloudcore.kube.kinds import DEVICE_STATUSES
 from edgelink.aio.clock import Clock, rfc3339
@@ -202,6 +202,8 @@ class DeviceTeller:
             return
         conditions = merged((found.status.conditions if found.status else None) or [], condition, now)
         if conditions is not None:
-            version = {"resourceVersion": found.metadata.resource_version}
-            patch = json.dumps({"metadata": version, "status": {"conditions": conditions}}).encode()
+            metadata: dict[str, Any] = {"resourceVersion": found.metadata.resource_version}
+            if uid := self._uid(device):
+                metadata["ownerReferences"] = [owner(device, uid)]
+            patch = json.dumps({"metadata": metadata, "status": {"conditions": conditions}}).encode()
             await self._client.patch(DEVICE_STATUSES, device.namespace, device.name, patch, Patch.MERGE)

@@ -10,7 +10,14 @@ from edgelink.objects import ObjectKey
 
 def new_status(device: ObjectKey, uid: str, status: Mapping[str, Any]) -> bytes:
     """A whole DeviceStatus for *device*, which has *uid*."""
-    owner = {
+    metadata = {"name": device.name, "namespace": device.namespace, "ownerReferences": [owner(device, uid)]}
+    body = {"apiVersion": DEVICE_STATUSES.api_version, "kind": DEVICE_STATUSES.kind, "metadata": metadata}
+    return json.dumps({**body, "spec": {}, "status": status}).encode()
+
+
+def owner(device: ObjectKey, uid: str) -> dict[str, Any]:
+    """What makes a DeviceStatus go with *device*. A DeviceStatus of an earlier device of that name must get it, too."""
+    return {
         "apiVersion": DEVICES.api_version,
         "kind": DEVICES.kind,
         "name": device.name,
@@ -18,6 +25,3 @@ def new_status(device: ObjectKey, uid: str, status: Mapping[str, Any]) -> bytes:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    metadata = {"name": device.name, "namespace": device.namespace, "ownerReferences": [owner]}
-    body = {"apiVersion": DEVICE_STATUSES.api_version, "kind": DEVICE_STATUSES.kind, "metadata": metadata}
-    return json.dumps({**body, "spec": {}, "status": status}).encode()

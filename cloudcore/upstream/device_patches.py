@@ -54,9 +54,12 @@ def mirrored(status: Mapping[str, Any]) -> Object:
     return shown if lost is None else {**shown, "lost": lost}
 
 
-def merge_patch(status: Mapping[str, Any], *, uid: str = "") -> bytes:
-    """A merge patch of ``status``; with *uid*, valid only for the object that has it."""
-    body: Object = {"metadata": {"uid": uid}} if uid else {}
+def merge_patch(status: Mapping[str, Any], *, uid: str = "", owner: Mapping[str, Any] | None = None) -> bytes:
+    """A merge patch of ``status``; with *uid*, valid only for the object that has it; with *owner*, owned from then."""
+    metadata: Object = {"uid": uid} if uid else {}
+    if owner:
+        metadata["ownerReferences"] = [owner]
+    body: Object = {"metadata": metadata} if metadata else {}
     return json.dumps({**body, "status": status}, separators=(",", ":")).encode()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cloudcore.kube.contract import KubeClient, Patch
-from cloudcore.kube.device_status import new_status
+from cloudcore.kube.device_status import new_status, owner
 from cloudcore.kube.errors import AlreadyExists, Forbidden, Invalid, KubeError, NotFound, Retryable, Unauthorized
 from cloudcore.kube.kinds import DEVICE_STATUSES, DEVICES
 from cloudcore.upstream import device_patches
@@ -41,6 +41,8 @@ class _Written:
 
     at: float
     content: bytes
+    owned: bool = False
+    """Whether the DeviceStatus is known to belong to this device, not to an earlier one of its name: that one goes."""
     shown: Mapping[str, Any] | None = None
     """As mirrored; None: not yet."""
     shown_at: float = 0.0
@@ -78,16 +80,17 @@ class DeviceReports:
         else:
             written = self._remember(report, content)
             try:
-                await self._patch(device, report, status)
+                await self._patch(device, report, status, owned=written.owned)
             except KubeError:
                 written.content = b""  # it may not be there
                 raise
+            written.owned = True
             self._counted("written")
         await self._mirror(device, report, device_patches.mirrored(status), written)
 
-    async def _patch(self, device: ObjectKey, report: Report, status: Mapping[str, Any]) -> None:
+    async def _patch(self, device: ObjectKey, report: Report, status: Mapping[str, Any], *, owned: bool) -> None:
         where, name = report.key.namespace, report.key.name
-        patch = device_patches.merge_patch(status)
+        patch = device_patches.merge_patch(status, owner=None if owned else owner(device, report.uid))
         try:
             await self._client.patch(DEVICE_STATUSES, where, name, patch, Patch.MERGE)
         except NotFound:

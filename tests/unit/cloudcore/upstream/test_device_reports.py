@@ -87,6 +87,15 @@ async def test_a_status_that_somebody_makes_meanwhile_is_patched(desk: Desk) -> 
     assert desk.status()["state"] == "online"
 
 
+async def test_a_status_that_an_earlier_device_left_behind_is_taken_over(desk: Desk) -> None:
+    await desk.write(online("1"))
+    desk.uid = "made-anew"
+    await desk.write(online("2"))
+    found = desk.kube.objects["devicestatuses", "plant", "meter"]
+    assert [one["uid"] for one in found["metadata"]["ownerReferences"]] == ["made-anew"]
+    assert found["status"]["twins"][0]["reported"]["value"] == "2"
+
+
 async def test_extensions_and_the_conditions_of_nobody_else_are_touched(desk: Desk) -> None:
     await desk.write(online())
     await desk.kube.patch(DEVICE_STATUSES, "plant", "meter", b'{"status":{"extensions":{"a":[1]}}}', Patch.MERGE)
