@@ -134,10 +134,9 @@ class DeviceManager:
 
     async def _follow_wishes(self) -> None:
         async for change in self._book.changed():
-            if any(twin and twin.wish.end.open for twin in change.after.values()):
-                namespace, _, name = change.device.partition("/")
-                if running := self._running.get(ObjectKey(Kind.DEVICE, namespace, name)):
-                    running.worker.wake()
+            namespace, _, name = change.device.partition("/")
+            if running := self._running.get(ObjectKey(Kind.DEVICE, namespace, name)):
+                running.worker.hear(change)
 
     async def _follow_mappers(self, mappers: Mappers) -> None:
         async for protocol in mappers.changes():

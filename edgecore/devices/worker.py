@@ -16,6 +16,7 @@ from device_models.model import Property, Value
 from device_models.twin import End, Twin
 from edgecore.devices import plan
 from edgecore.devices.book import Book
+from edgecore.devices.contract import Changed
 from edgecore.devices.driver import BadSetting, DeviceRefused, DeviceSilent, Driver, Outcome, Reading
 from edgecore.devices.entry import OFFLINE, ONLINE, Entry, Ready
 from edgecore.devices.plan import Schedule
@@ -55,6 +56,16 @@ class DeviceWorker:
         self._roused = False
         self._faults: dict[str, str] = {}
         self._log = bind(logging.getLogger(__name__), device=entry.device.id)
+
+    def hear(self, change: Changed) -> None:
+        """Twins changed: there may be something to carry out, or to say of what nobody could."""
+        if any(twin and twin.wish.end.open for twin in change.after.values()):
+            self.wake()
+        for name, twin in change.after.items():
+            before = change.before.get(name)
+            fresh = twin and (before is None or before.expected is not twin.expected)
+            if twin and fresh and twin.wish.end is End.REJECTED:
+                self._say(WARNING, "DesiredRejected", f"{name}: {twin.wish.reason}")
 
     def wake(self) -> None:
         """A wish came."""
