@@ -7,6 +7,7 @@ write was cut off is looked up in the device before it is written again. A drive
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -224,7 +225,7 @@ class DeviceWorker:
             return
         await self._end(prop.name, twin, End.WRITING)
         try:
-            async with asyncio.timeout(driver.timeout):
+            async with asyncio.timeout(min(driver.timeout, self._left(twin))):
                 await driver.write(prop, value)
         except DeviceRefused as no:
             await self._end(prop.name, twin, End.REJECTED, str(no))
@@ -250,10 +251,19 @@ class DeviceWorker:
         return prop.name in good and plan.close_enough(prop, value, good[prop.name])
 
     async def _expire(self, name: str, twin: Twin) -> bool:
-        over = plan.expired(twin, int(self._clock.utc().timestamp() * 1000))
-        if over:
+        if not plan.expired(twin, int(self._clock.utc().timestamp() * 1000)):
+            return False
+        if twin.wish.end is End.WRITING:
+            await self._end(name, twin, End.UNKNOWN, "its time ran out while it was being written")
+        else:
             await self._end(name, twin, End.EXPIRED, "its time was over before the device had it")
-        return over
+        return True
+
+    def _left(self, twin: Twin) -> float:
+        """Seconds in which the wish may still be written: a busy bus must not carry it past its time."""
+        if twin.wish.expires is None:
+            return math.inf
+        return max(0.0, twin.wish.expires / 1000 - self._clock.utc().timestamp())
 
     async def _end(self, name: str, twin: Twin, end: End, reason: str = "") -> None:
         """With the disk full control goes on: the outcome is in memory and written with the next that can be."""
