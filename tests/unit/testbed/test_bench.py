@@ -17,7 +17,9 @@ PROMISED = {
     "pod_start_s", "pod_delete_s", "pods10_s", "join_ready_s", "edge_restart_s", "edge_rss_idle_mib",
     "edge_rss_10pods_mib", "edge_anon_10pods_mib", "edge_cpu_idle_s_per_min", "wire_idle_bytes_per_h",
     "disk_idle_bytes_per_h", "cloud_kib_per_node", "cloud_cpu_s_per_min_1000", "offline_boot_s",
-    "offline_restart_container_s", "resync_10000_s",
+    "offline_restart_container_s", "resync_10000_s", "desired_to_register_s", "register_to_status_s", "reports_per_s",
+    "modbus_properties_per_s", "modbus_speedup", "modbus_write_under_load_s", "edge_rss_100devices_mib",
+    "edge_anon_100devices_mib", "api_writes_per_min_100devices", "flash_bytes_per_sample",
 }  # fmt: skip
 
 
