@@ -27,8 +27,8 @@ check: setup-python  ## Format, lint, types, import contracts, generated code
 bench: setup  ## Figures, as a table and in build/bench.json (NAME=pod_start_s for one)
 	@$(PY) -m testbed.bench $(NAME)
 
-soak: setup  ## kill -9 and cut at random, ROUNDS rounds (default 100), nothing may be lost
-	@$(PY) -m testbed.soak --rounds $(or $(ROUNDS),100)
+soak: setup  ## kill -9 and cut at random: pods ROUNDS times (100), devices for MINUTES (20); nothing may be lost
+	@$(PY) -m testbed.soak $(PART) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 format: setup-python  ## Format and mend what ruff can
 	@.venv/bin/ruff format .

@@ -17,7 +17,7 @@ from testbed.soak.devices import plants as device_plants
 from testbed.soak.devices import rounds as device_rounds
 from testbed.soak.results import Summary
 
-_PARTS = ("pods", "devices")
+_PLANTS = {"pods": frozenset(plants.PLANTS), "devices": frozenset(device_plants.PLANTS)}
 _ROUNDS, _MINUTES = 100, 20.0
 _ENDLESS = 1 << 30
 
@@ -31,7 +31,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything that was started, as on Ctrl-C
     try:
         with Registry(images.catalog()) as registry:
-            return 0 if all(_run(part, arguments, registry) for part in arguments.part or _PARTS) else 1
+            return 0 if all(_run(part, arguments, registry) for part in arguments.part) else 1
     except KeyboardInterrupt:
         print("\nstopped; nothing is left running")
         return 1
@@ -39,15 +39,22 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m testbed.soak", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=_PARTS, help="what to break (both)")
+    parser.add_argument("part", nargs="*", metavar="PART", help="pods, devices (both)")
     parser.add_argument("--rounds", type=int, help=f"how many ({_ROUNDS} with pods)")
     parser.add_argument("--minutes", type=float, default=_MINUTES, help="how long with devices (20), if not --rounds")
     parser.add_argument(
         "--seed", type=int, default=random.randrange(1 << 30), help="repeats the plan of an earlier run"
     )
-    planted = sorted({*plants.PLANTS, *device_plants.PLANTS})
+    planted = sorted(frozenset().union(*_PLANTS.values()))
     parser.add_argument("--plant", choices=planted, default="", help="break something, to see that it is found")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    plant, parts = arguments.plant, arguments.part or list(_PLANTS)
+    if unknown := set(parts) - _PLANTS.keys():
+        parser.error(f"there is no part {unknown.pop()!r}: say pods or devices")
+    arguments.part = [part for part in parts if not plant or plant in _PLANTS[part]]
+    if not arguments.part:
+        parser.error(f"{plant} cannot be planted there")
+    return arguments
 
 
 def _run(part: str, arguments: argparse.Namespace, registry: Registry) -> bool:

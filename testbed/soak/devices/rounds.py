@@ -1,5 +1,6 @@
 """Runs rounds: numbers go in while things break; when all is whole again, every one must have come out."""
 
+import dataclasses
 import random
 import time
 from pathlib import Path
@@ -23,6 +24,13 @@ _PLANTED = 6.0
 _LOOK = 0.5
 
 
+def storm(dice: random.Random) -> tuple[chaos.Step, ...]:
+    """What breaks in a round: twice something, with numbers on their way before, between and after."""
+    first, second = (chaos.plan(dice, FAULTS, CONTAINED) for _ in range(2))
+    later = first[-1].at + _CALM
+    return (*first, *(dataclasses.replace(step, at=step.at + later) for step in second))
+
+
 class DeviceSoak:
     """A rig with devices, round after round."""
 
@@ -38,16 +46,20 @@ class DeviceSoak:
     def round(self, number: int, plant: str = "") -> Result:
         """One round; a violation is in the result."""
         dice = random.Random(f"{self._seed}/{number}")
-        steps = chaos.plan(dice, FAULTS, CONTAINED)
+        steps = storm(dice)
         names = tuple(step.fault for step in steps if step.begin)
         trouble = self._suffer(steps, dice)
         began = time.monotonic()
         complaints = trouble or self._settle(DEADLINE)
         if plant and not complaints:
-            PLANTS[plant](self.site, dice)
-            complaints = self._settle(_PLANTED, content=False)
+            complaints = self.plant(plant, dice)
         there = f"{sum(self._counts().values()):6} samples"
         return Result(number, names, there, time.monotonic() - began, tuple(complaints))
+
+    def plant(self, name: str, dice: random.Random) -> list[str]:
+        """Do damage to what is whole; the complaints, once there are some."""
+        PLANTS[name](self.site, dice)
+        return self._settle(_PLANTED, content=False)
 
     def _counts(self) -> dict[str, int]:
         """Samples in the histories."""

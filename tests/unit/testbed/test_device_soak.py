@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 
-from testbed.soak.chaos import plan
-from testbed.soak.devices.chaos import CONTAINED, FAULTS, broker_dies
+from testbed.soak.devices.chaos import FAULTS, broker_dies
 from testbed.soak.devices.records import Arrival, Asked, Evidence, Kept, Ledger, Stream, Valve, Write
+from testbed.soak.devices.rounds import storm
 from testbed.soak.devices.sink import Sink
 from testbed.soak.devices.verdict import complaints
 
@@ -117,9 +117,10 @@ def test_what_is_wrong_is_said(found: Evidence, said: str) -> None:
 
 
 def test_every_fault_of_devices_occurs_and_a_dying_broker_is_known_beforehand() -> None:
-    plans = [plan(random.Random(number), FAULTS, CONTAINED) for number in range(200)]
+    plans = [storm(random.Random(number)) for number in range(200)]
     assert {step.fault for steps in plans for step in steps} == FAULTS.keys()
     for steps in plans:
+        assert list(steps) == sorted(steps, key=lambda step: step.at)
         assert broker_dies(steps) == any(step.fault in ("cut-power", "kill-mosquitto") for step in steps)
 
 
