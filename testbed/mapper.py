@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, FloatValue, Int32Value, Int64Value, StringValue
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Cardinality, Handler, Status
-from grpclib.exceptions import GRPCError
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Server, Stream
 
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
@@ -149,7 +149,7 @@ async def called(channel: Channel, method: str, request: Message, answer: type[M
         await call(request, timeout=_DEADLINE)
     except GRPCError as error:
         return f"{error.status.name}: {error.message}"
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, StreamTerminatedError) as error:
         return f"{type(error).__name__}: {error}"
     return "OK"
 
