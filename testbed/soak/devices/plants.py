@@ -14,7 +14,7 @@ from testbed.soak.devices.site import Site
 def _block(site: Site, dice: random.Random) -> None:
     """Delete one block of samples from the node's disk."""
     site.rig.edge.kill()
-    with contextlib.closing(sqlite3.connect(site.rig.edge.data / "telemetry.db")) as database, database:
+    with contextlib.closing(sqlite3.connect(site.rig.edge.data / "store" / "telemetry.db")) as database, database:
         [device] = database.execute(
             "SELECT id FROM names WHERE text = ?", (f"default/{objects.TWIN}".encode(),)
         ).fetchone()
