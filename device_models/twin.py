@@ -1,13 +1,16 @@
 """Pure: what is wanted and what is reported of a property, and how both change. One writer per half.
 
 ``expected`` and ``actual`` are KubeEdge's words on MQTT for what Kubernetes calls desired (observedDesired) and
-reported. Versions count changes per half and per side of the channel. An expected value carries what became of it: it is
-pending until the device has it, refuses it, or its time is over.
+reported. Versions count changes per half and per side of the channel. An expected value carries what became of it: it
+is pending until the device has it, refuses it, or its time is over.
 """
 
 import dataclasses
 import enum
 from typing import Self
+
+from device_models import values
+from device_models.errors import BadValue
 
 
 class End(enum.StrEnum):
@@ -76,7 +79,7 @@ class Twin:
         """Whether a non-empty expected value is not the actual one: then a delta is published."""
         if not self.expected or not self.expected.value:
             return False
-        return self.actual is None or not _same(self.expected.value, self.actual.value)
+        return self.actual is None or not _same(self.expected.value, self.actual.value, self.type)
 
     def reported(self, value: str, at: int) -> Self:
         """The device has *value*."""
@@ -98,11 +101,13 @@ def _next(side: Side | None, value: str, at: int, *, cloud: int = 0, edge: int =
     return Side(value, at, before.cloud + cloud, before.edge + edge)
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two texts mean the same: 22 and 22.0 do."""
-    if one == other:
-        return True
+def _same(one: str, other: str, type: str) -> bool:
+    """Whether two texts mean the same: as numbers 22 and 22.0 do, as text they do not."""
+    return one == other or _canonical(one, type) == _canonical(other, type)
+
+
+def _canonical(text: str, type: str) -> str:
     try:
-        return float(one) == float(other)
-    except ValueError:
-        return False
+        return values.render(values.parse(text, values.type_of_twin(type)))
+    except BadValue:
+        return text

@@ -14,6 +14,7 @@ from typing import Final
 
 from device_models import values
 from device_models.errors import BadValue, Complaint
+from device_models.fields import shown
 from device_models.model import Desired, Device, Property, Value
 from device_models.twin import End, Origin, Side, Twin, Wish
 from edgecore.devices import plan
@@ -24,6 +25,7 @@ from edgecore.devices.entry import ONLINE, STATES, Entry, Ready, dump, restore
 from edgecore.devices.feed import Feed
 from edgecore.devices.plan import Last, News
 from edgecore.devices.times import milliseconds
+from edgecore.store.errors import StoreError, StoreFull
 from edgecore.store.telemetry import Sample, Telemetry
 from edgelink.aio.clock import Clock, rfc3339
 from edgelink.aio.logs import clean
@@ -54,12 +56,15 @@ class Book:
     async def admit(self, device: Device, complaints: tuple[Complaint, ...], *, whole: bool = True) -> Entry:
         """*device* is wanted here, in this form. Its desired values become wishes once its model is there (*whole*)."""
         entry = self._entries.get(device.id)
-        if entry is None or entry.device.uid != device.uid:
+        if entry and entry.device.uid != device.uid:
+            await self.dismiss(device.id)  # another device had this name a moment ago
+            entry = None
+        if entry is None:
             entry = await self._enter(device)
             self._feed.membership(Membership(added=(device,)))
         entry.device, entry.complaints = device, complaints
-        self._telemetry.destinations(device.id, _destinations(device))
         if whole:
+            self._telemetry.destinations(device.id, _destinations(device))
             await self._wish(entry)
         self._feed.mark(device.id)
         return entry
@@ -68,11 +73,13 @@ class Book:
         entry = self._entries[device.id] = Entry(device)
         uid, body, checkpoint = self._stored.pop(device.id, ("", b"", 0))
         if uid and uid != device.uid:
-            await self._telemetry.forget(device.id)  # another device had this name
-        elif body:
+            await self._forget(device.id)  # another device had this name
+            return entry
+        if body:
+            entry.covered = checkpoint
             try:
                 restore(entry, body)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
+            except (ValueError, RecursionError) as error:
                 log.warning("the stored twins of device %s cannot be read: %s", clean(device.id), clean(error))
         for name, numbered in (await self._telemetry.newest(device.id, checkpoint)).items():
             sample = numbered.sample
@@ -84,7 +91,14 @@ class Book:
         self._stored.pop(device, None)
         if entry := self._entries.pop(device, None):
             self._feed.membership(Membership(removed=(entry.device,)))
-        await self._telemetry.forget(device)
+        await self._forget(device)
+
+    async def _forget(self, device: str) -> None:
+        try:
+            await self._telemetry.forget(device)
+        except StoreFull as full:
+            # The samples are forgotten all the same; the twins' row is overwritten, or an orphan after the next start.
+            log.warning("what is known of device %s cannot be removed from the disk: %s", clean(device), clean(full))
 
     def orphans(self) -> Sequence[str]:
         """Devices that were here before the restart and have not been admitted since."""
@@ -114,7 +128,7 @@ class Book:
         return self._feed.marks()
 
     def membership(self) -> AsyncIterator[Membership]:
-        return self._feed.members([entry.device for entry in self._entries.values()])
+        return self._feed.members(lambda: [entry.device for entry in self._entries.values()])
 
     # --- what drivers say
 
@@ -126,9 +140,24 @@ class Book:
 
     async def record(self, entry: Entry, found: Mapping[str, Value], at: int | None, id: str) -> None:
         """Values that a device sent by itself: returns when they are on the disk. Raises StoreFull."""
-        samples = self._samples(entry, found, at)
-        if await self._telemetry.store(entry.device.id, samples, id):
+        if await self._store(entry, self._samples(entry, found, at), id):
             self._take(entry, found, at)
+
+    async def _store(self, entry: Entry, samples: Sequence[Sample], id: str) -> bool:
+        """False: a repeat. Raises StoreFull, UnknownDevice. Until the caller acts, no checkpoint covers *samples*."""
+        self._covered(entry)
+        entry.storing += 1
+        try:
+            fresh = await self._telemetry.store(entry.device.id, samples, id)
+        except StoreFull:
+            raise
+        except StoreError as gone:
+            raise UnknownDevice(f"device {entry.device.id} has gone from this node meanwhile") from gone
+        finally:
+            entry.storing -= 1
+        if not self._current(entry):
+            raise UnknownDevice(f"device {entry.device.id} has gone from this node meanwhile")
+        return fresh
 
     def _samples(self, entry: Entry, found: Mapping[str, Value], at: int | None) -> list[Sample]:
         moment = self._moment() if at is None else at
@@ -146,6 +175,8 @@ class Book:
                 continue
             last = entry.last.get(name)
             what = plan.news(prop, last, value, now)
+            if what is not News.VALUE and _unsure(entry.twins.get(name)):
+                what = News.VALUE  # the same value, but now it is an answer
             if what is News.NOTHING:
                 continue
             entry.last[name] = Last(value, now)
@@ -170,35 +201,44 @@ class Book:
     # --- wishes
 
     async def _wish(self, entry: Entry) -> None:
-        """Take over the desired values of the Device object that are news."""
+        """Take over the desired values of the Device object that are news. They hold with the disk full too."""
         change = Draft(entry)
         for prop in entry.device.properties.values():
             known = entry.twins.get(prop.name)
             if prop.desired is None or not prop.desired.value:
-                if known and known.expected and known.wish.origin is Origin.CLOUD and known.wish.end.open:
-                    change.put(prop.name, known.ended(End.EXPIRED, "withdrawn before the device had it"))
+                if known and known.wish.token:
+                    change.put(prop.name, _withdrawn(known))
                 continue
             self._desire(entry, prop, prop.desired, known, change)
         change.settle()
-        if not change.empty:
+        if change.empty:
+            return
+        try:
             await self._save_now(entry)
-            self._announce(entry, change)
+        except StoreFull as full:
+            log.warning("wishes for %s are not on the disk: %s", clean(entry.device.id), clean(full))
+        self._announce(entry, change)
 
     def _desire(self, entry: Entry, prop: Property, desired: Desired, known: Twin | None, change: Draft) -> None:
-        token = _token(desired)
+        fault = _fault(prop, desired)
+        token = _token(desired) + (plan.UNFIT if fault else "")
         stamped = milliseconds(desired.metadata.get("timestamp", ""))
         if not plan.supersedes(known, token, stamped):
-            if known and known.wish.token != token:
+            if known and not plan.same_change(known, token):
                 seen = dataclasses.replace(known, wish=dataclasses.replace(known.wish, token=token))
                 change.put(prop.name, seen)
             return
         wish = Wish(origin=Origin.CLOUD, expires=milliseconds(desired.expires), token=token)
         twin = dataclasses.replace(known or Twin(), type=values.twin_type(prop.type))
         at = self._moment() if stamped is None else stamped
-        change.put(prop.name, _judged(twin.wanted(desired.value, at, wish), prop, desired))
+        twin = twin.wanted(desired.value, at, wish)
+        change.put(prop.name, twin.ended(End.REJECTED, fault) if fault else twin)
 
     async def end(self, entry: Entry, name: str, of: Side | None, end: End, reason: str = "") -> None:
-        """This became of the wish for *of*; a newer one stays. On the disk when it returns. Raises StoreFull."""
+        """This became of the wish for *of*; a newer one is left alone. On the disk when it returns.
+
+        Raises StoreFull: then it holds until a restart, and is written with the next that can be.
+        """
         twin = entry.twins.get(name)
         if twin is None or twin.expected is not of:
             return
@@ -216,14 +256,17 @@ class Book:
         entry = self.entry(device)
         samples: list[Sample] = []
         self._draft(entry, changes, samples)
-        if (samples or id) and not await self._telemetry.store(device, samples, id):
+        if (samples or id) and not await self._store(entry, samples, id):
             return Changed(device, {}, {})
         # Anew: a driver may have reported while the disk was busy.
         draft = self._draft(entry, changes, [])
         draft.settle()
-        if not draft.only_actual:
-            await self._save_now(entry)
-        return self._announce(entry, draft)
+        try:
+            if not draft.only_actual:
+                await self._save_now(entry)
+        finally:
+            changed = self._announce(entry, draft)
+        return changed
 
     def _draft(self, entry: Entry, changes: Mapping[str, Change | None], samples: list[Sample]) -> Draft:
         draft, now = Draft(entry), self._moment()
@@ -241,14 +284,14 @@ class Book:
         entry = self.entry(device)
         if state.lower() not in STATES:
             raise ValueError(f"state {state!r} of device {device} is not one of {', '.join(sorted(STATES))}")
+        if state.lower() in (ONLINE, "ok"):
+            self.seen(entry)
         self.stands(entry, state, entry.ready)
         return _standing(entry)
 
     def stands(self, entry: Entry, state: str, ready: Ready) -> None:
         """The device is in this *state*; written with the next flush."""
         now = rfc3339(self._clock.utc())
-        if state.lower() in (ONLINE, "ok"):
-            entry.last_online = now
         if (ready.status, ready.reason) != (entry.ready.status, entry.ready.reason):
             ready = dataclasses.replace(ready, since=now)
         else:
@@ -271,11 +314,22 @@ class Book:
 
     def _save(self, entry: Entry) -> None:
         device = entry.device
-        self._telemetry.save(device.id, device.uid, dump(entry), self._telemetry.last_seq(device.id))
+        if self._current(entry):
+            self._telemetry.save(device.id, device.uid, dump(entry), self._covered(entry))
 
     async def _save_now(self, entry: Entry) -> None:
         device = entry.device
-        await self._telemetry.save_now(device.id, device.uid, dump(entry), self._telemetry.last_seq(device.id))
+        if self._current(entry):
+            await self._telemetry.save_now(device.id, device.uid, dump(entry), self._covered(entry))
+
+    def _current(self, entry: Entry) -> bool:
+        """Whether *entry* is not one of a device that has gone: its twins must not overwrite those of the next."""
+        return self._entries.get(entry.device.id) is entry
+
+    def _covered(self, entry: Entry) -> int:
+        if not entry.storing:
+            entry.covered = self._telemetry.last_seq(entry.device.id)
+        return entry.covered
 
     def _announce(self, entry: Entry, draft: Draft) -> Changed:
         change = draft.changed()
@@ -292,15 +346,26 @@ def _standing(entry: Entry) -> Standing:
     return Standing(entry.device, entry.state, entry.last_online)
 
 
-def _judged(twin: Twin, prop: Property, desired: Desired) -> Twin:
-    """Refuse at once what no driver could write."""
+def _fault(prop: Property, desired: Desired) -> str:
+    """Why no driver could write it; empty: one could."""
     try:
         values.desired(desired.value, prop)
     except BadValue as bad:
-        return twin.ended(End.REJECTED, str(bad))
-    if desired.expires and twin.wish.expires is None:
-        return twin.ended(End.REJECTED, f"expires {desired.expires!r} is neither RFC 3339 nor milliseconds since 1970")
-    return twin
+        return str(bad)
+    if desired.expires and milliseconds(desired.expires) is None:
+        return f"expires {shown(desired.expires)} is neither RFC 3339 nor milliseconds since 1970"
+    return ""
+
+
+def _unsure(twin: Twin | None) -> bool:
+    return twin is not None and twin.wish.end is End.UNKNOWN and twin.expected is not None and not twin.differs
+
+
+def _withdrawn(known: Twin) -> Twin:
+    """The cloud wants nothing any more; should it want the same again, that is another wish."""
+    if known.wish.origin is Origin.CLOUD and known.wish.end.open:
+        known = known.ended(End.EXPIRED, "withdrawn before the device had it")
+    return dataclasses.replace(known, wish=dataclasses.replace(known.wish, token=""))
 
 
 def _token(desired: Desired) -> str:

@@ -25,7 +25,9 @@ def applied(
         twin = dataclasses.replace(twin, optional=False)
     twin, sample = _actual(name, twin, change, prop, now)
     twin = _expected(name, twin, change, prop, now)
-    if twin.expected and not twin.differs and twin.wish.end in (End.PENDING, End.UNKNOWN):
+    # What was measured earlier proves nothing: the device may have changed since. Without a property nobody will write.
+    told = change.actual is not None or prop is None
+    if told and twin.expected and not twin.differs and twin.wish.end in (End.PENDING, End.UNKNOWN):
         twin = twin.ended(End.APPLIED)
     return twin, sample
 

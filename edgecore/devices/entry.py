@@ -1,5 +1,6 @@
 """What edgecore knows of one device at this moment, and the form in which it survives a restart."""
 
+import contextlib
 import dataclasses
 import json
 from typing import Any
@@ -40,6 +41,10 @@ class Entry:
     ready: Ready = Ready()
     missed: int = 0
     """Read deadlines that passed, since the start."""
+    covered: int = 0
+    """Number of the last sample that the twins show."""
+    storing: int = 0
+    """How many calls have numbered samples that the twins do not show yet."""
 
 
 def dump(entry: Entry) -> bytes:
@@ -65,7 +70,9 @@ def restore(entry: Entry, raw: bytes) -> None:
     if isinstance(ready, dict):
         entry.ready = Ready(*(str(ready.get(field, "")) for field in ("status", "reason", "message", "since")))
     twins = body.get("twins")
-    entry.twins = {name: _twin_of(raw) for name, raw in twins.items()} if isinstance(twins, dict) else {}
+    for name, raw_twin in twins.items() if isinstance(twins, dict) else ():
+        with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError):
+            entry.twins[name] = _twin_of(raw_twin)
 
 
 def _twin(twin: Twin) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Who hears of changes: streams out of the book. What comes while a listener is busy coalesces per device, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from device_models.model import Device
 from device_models.twin import Twin
@@ -92,9 +92,9 @@ class Feed:
             while True:
                 yield await listener.next()
 
-    async def members(self, present: Iterable[Device]) -> AsyncIterator[Membership]:
-        """First *present*, then what comes and goes."""
-        listener = _Members(present)
+    async def members(self, present: Callable[[], Iterable[Device]]) -> AsyncIterator[Membership]:
+        """First those that are *present* when the first item is asked for, then what comes and goes."""
+        listener = _Members(present())
         self._members.add(listener)
         try:
             while True:

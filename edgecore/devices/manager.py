@@ -21,7 +21,6 @@ from edgecore.devices.entry import Entry
 from edgecore.devices.registry import Factory, Registry
 from edgecore.devices.reporter import Reporter
 from edgecore.devices.worker import DeviceWorker
-from edgecore.store.errors import StoreFull
 from edgecore.store.objects import ObjectStore
 from edgecore.store.recorder import Recorder
 from edgelink.aio.clock import Clock
@@ -30,7 +29,8 @@ from edgelink.objects import DesiredObject, Kind, ObjectKey
 
 log = logging.getLogger(__name__)
 
-_RETRY: Final = 5.0
+_AGAIN: Final = 5.0
+"""Seconds after which a driver that did not take the hint is cancelled once more."""
 
 
 class Mappers(Protocol):
@@ -151,22 +151,13 @@ class DeviceManager:
     async def _wait_whole(self) -> None:
         await self._objects.wait_whole()
         self._whole = True
-        for device in self._book.orphans():
-            await self._dismiss(device)
+        while orphans := self._book.orphans():
+            await self._dismiss(orphans[0])
 
     # --- one device
 
     async def _settle(self, key: ObjectKey) -> None:
         """Bring what runs for *key* in line with the store."""
-        while True:
-            try:
-                await self._look(key)
-                return
-            except StoreFull as full:
-                log.warning("cannot take over device %s yet: %s", clean(key), clean(full))
-                await self._clock.sleep(_RETRY)
-
-    async def _look(self, key: ObjectKey) -> None:
         wanted = await self._objects.get(key)
         if wanted is None:
             if key not in self._objects.unreadable:
@@ -175,13 +166,14 @@ class DeviceManager:
                 await self._dismiss(f"{key.namespace}/{key.name}")
             return
         device, complaints, waits = await self._read(wanted)
-        entry = await self._book.admit(device, complaints, whole=not waits)
         running, factory = self._running.get(key), self._drivers.factory(device.protocol)
         if running and _goes_on(running, device, waits, factory):
             running.device = device
+            await self._book.admit(device, complaints, whole=not waits)
             running.worker.wake()
             return
-        await self._stop(key)
+        await self._stop(key)  # first: it must neither write what the new device wants nor report as the new device
+        entry = await self._book.admit(device, complaints, whole=not waits)
         self._start(key, entry, waits, factory)
 
     def _start(self, key: ObjectKey, entry: Entry, waits: str, factory: Factory | None) -> None:
@@ -191,8 +183,9 @@ class DeviceManager:
 
     async def _stop(self, key: ObjectKey) -> None:
         if running := self._running.pop(key, None):
-            running.task.cancel()
-            await asyncio.wait([running.task])
+            while not running.task.done():  # again and again: a driver may have swallowed it
+                running.task.cancel()
+                await asyncio.wait([running.task], timeout=_AGAIN)
 
     async def _dismiss(self, device: str) -> None:
         await self._book.dismiss(device)

@@ -36,10 +36,6 @@ class Schedule:
             self._due[prop.name] = due
         return found
 
-    def restart(self, now: float) -> None:
-        """Everything is due; what was missed while the device was away was not ours to read."""
-        self._due = dict.fromkeys(self._due, now)
-
     @property
     def next(self) -> float | None:
         """When something is due; None: never."""
@@ -123,6 +119,10 @@ def next_expiry(twins: Iterable[Twin]) -> int | None:
     return min((t.wish.expires for t in twins if t.wish.end.open and t.wish.expires is not None), default=None)
 
 
+UNFIT = "-"
+"""Ends the token of a change that did not fit its property: should the model change, it may be tried once more."""
+
+
 def supersedes(known: Twin | None, token: str, stamped: int | None) -> bool:
     """Whether a desired value that the cloud sends is a new wish.
 
@@ -131,10 +131,15 @@ def supersedes(known: Twin | None, token: str, stamped: int | None) -> bool:
     """
     if known is None or known.expected is None:
         return True
-    if known.wish.token == token:
+    if same_change(known, token):
         return False
     by_edge = known.wish.origin is Origin.EDGE
     return not (by_edge and stamped is not None and stamped < known.expected.at)
+
+
+def same_change(known: Twin, token: str) -> bool:
+    """Whether *known* has seen the change that *token* stands for."""
+    return known.wish.token in (token, token.removesuffix(UNFIT))
 
 
 def same_but_wishes(one: Device, other: Device) -> bool:

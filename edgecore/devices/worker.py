@@ -42,6 +42,10 @@ Silent: Final = (DeviceSilent, OSError, EOFError)  # TimeoutError is an OSError
 _FIRST: Final = 0.5
 _CAP: Final = 30.0
 _MESSAGE: Final = 1024
+_CLOSING: Final = 5.0
+"""Seconds that a driver may take to let go of its device."""
+_LOOK: Final = 60.0
+"""Seconds after which a wait for an instant looks at the clock on the wall again: that one may jump."""
 
 
 class DeviceWorker:
@@ -55,6 +59,8 @@ class DeviceWorker:
         """What is missing before any driver could work; empty: nothing."""
         self._wake = asyncio.Event()
         self._roused = False
+        self._failures = 0
+        """Attempts in a row that came to nothing."""
         self._faults: dict[str, str] = {}
         self._log = bind(logging.getLogger(__name__), device=entry.device.id)
 
@@ -78,8 +84,7 @@ class DeviceWorker:
         self._wake.set()
 
     async def run(self) -> None:
-        failures = 0
-        while True:
+        while not _cancelled():
             pause: float | None = None
             if self._waits:
                 self._stands(self._entry.state, Ready("False", "ModelMissing", self._waits))
@@ -87,21 +92,27 @@ class DeviceWorker:
                 why = self._drivers.why(self._entry.device.protocol)
                 self._stands(self._entry.state, Ready("Unknown", "NoDriver", why))
             else:
-                try:
-                    async with self._connected(factory) as driver:
-                        failures = 0
-                        await self._serve(driver)
-                except BadSetting as bad:
-                    self._stands(OFFLINE, Ready("False", "BadSetting", str(bad)))
-                except Silent as error:
-                    self._stands(OFFLINE, Ready("False", "Silent", str(error) or "the device does not answer in time"))
-                    failures, pause = failures + 1, next_delay(failures + 1, first=_FIRST, cap=_CAP)
-                except Exception as bug:  # noqa: BLE001 - a driver may be anybody's code
-                    self._log.warning("the driver failed", exc_info=bug)
-                    message = f"{type(bug).__name__}: {bug}; see the log of edgecore"
-                    self._stands(OFFLINE, Ready("False", "DriverFailed", message))
-                    failures, pause = failures + 1, next_delay(failures + 1, first=_FIRST, cap=_CAP)
-            await self._idle(pause)
+                pause = await self._attempt(factory)
+            if not _cancelled():  # a driver may have swallowed it
+                await self._idle(pause)
+
+    async def _attempt(self, factory: Factory) -> float | None:
+        """Work with the device as long as that goes; seconds until the next attempt, None: it needs other settings."""
+        try:
+            async with self._connected(factory) as driver:
+                await self._serve(driver)
+        except BadSetting as bad:
+            self._stands(OFFLINE, Ready("False", "BadSetting", str(bad)))
+            return None
+        except Silent as error:
+            self._stands(OFFLINE, Ready("False", "Silent", str(error) or "the device does not answer in time"))
+        except (Exception, asyncio.CancelledError) as bug:
+            if _cancelled():
+                raise
+            self._log.warning("the driver failed", exc_info=bug)
+            self._stands(OFFLINE, Ready("False", "DriverFailed", f"{_of(bug)}; see the log of edgecore"))
+        self._failures += 1
+        return next_delay(self._failures, first=_FIRST, cap=_CAP)
 
     @contextlib.asynccontextmanager
     async def _connected(self, factory: Factory) -> AsyncIterator[Driver]:
@@ -113,7 +124,15 @@ class DeviceWorker:
             self._stands(ONLINE, self._working())
             yield driver
         finally:
-            await driver.close()
+            await self._close(driver)
+
+    async def _close(self, driver: Driver) -> None:
+        """What ended the connection counts, whatever this does; and nobody waits for it for ever."""
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await driver.close()
+        except Exception as bug:  # noqa: BLE001 - a driver may be anybody's code
+            self._log.warning("the driver did not close: %s", clean(_of(bug)))
 
     async def _serve(self, driver: Driver) -> None:
         if driver.polled:
@@ -124,17 +143,20 @@ class DeviceWorker:
                 group.create_task(self._receive(driver), name=f"readings of {self._entry.device.id}")
                 while True:
                     await self._carry_out(driver)
+                    self._failures = 0
                     await self._wait(None)
         except BaseExceptionGroup as failed:
             raise causes(failed)[0] from failed
 
     async def _poll(self, driver: Driver) -> None:
         schedule, missed = Schedule(self._entry.device.properties.values(), self._clock.now()), self._entry.missed
+        if self._failures and (due := schedule.take(self._clock.now())):
+            await self._read(driver, due)  # a write may be what made it fail: else nobody would see a value again
         while True:
             await self._carry_out(driver)
-            due = schedule.take(self._clock.now())
-            if due:
+            if due := schedule.take(self._clock.now()):
                 await self._read(driver, due)
+            self._failures = 0
             self._entry.missed = missed + schedule.missed
             await self._wait(schedule.next)
 
@@ -208,13 +230,15 @@ class DeviceWorker:
     # --- wishes
 
     async def _carry_out(self, driver: Driver) -> None:
+        await self._expire()
         for prop in plan.writes(self._entry.device, self._entry.twins):
             await self._fulfil(driver, prop)
 
     async def _fulfil(self, driver: Driver, prop: Property) -> None:
-        twin = self._entry.twins[prop.name]
-        if twin.expected is None or await self._expire(prop.name, twin):
-            return
+        await self._expire()
+        twin = self._entry.twins.get(prop.name)
+        if twin is None or twin.expected is None or not twin.wish.end.open:
+            return  # it went while another was carried out
         try:
             value = values.desired(twin.expected.value, prop)
         except BadValue as bad:
@@ -224,13 +248,27 @@ class DeviceWorker:
             await self._end(prop.name, twin, End.APPLIED)
             return
         await self._end(prop.name, twin, End.WRITING)
+        if not self._still(prop.name, twin):
+            self.wake()
+            return
         try:
             async with asyncio.timeout(min(driver.timeout, self._left(twin))):
                 await driver.write(prop, value)
         except DeviceRefused as no:
             await self._end(prop.name, twin, End.REJECTED, str(no))
-            return
-        await self._confirm(driver, prop, value, twin)
+        except (*Silent, BadSetting):
+            raise
+        except Exception as bug:
+            # Not tried again: it would fail again, and nothing else would ever be done for this device.
+            await self._end(prop.name, twin, End.UNKNOWN, f"the driver failed: {_of(bug)}"[:_MESSAGE])
+            raise
+        else:
+            await self._confirm(driver, prop, value, twin)
+
+    def _still(self, name: str, twin: Twin) -> bool:
+        """Whether the wish of *twin* is the one to carry out: another may have come while the disk was busy."""
+        now = self._entry.twins.get(name)
+        return now is not None and now.expected is twin.expected and now.wish.end.open
 
     async def _confirm(self, driver: Driver, prop: Property, value: Value, twin: Twin) -> None:
         if not driver.polled:
@@ -238,8 +276,8 @@ class DeviceWorker:
         elif await self._holds(driver, prop, value):
             await self._end(prop.name, twin, End.APPLIED)
         else:
-            actual = self._entry.twins[prop.name].actual
-            found = f"reads {actual.value}" if actual else "does not tell its value"
+            now = self._entry.twins.get(prop.name)
+            found = f"reads {now.actual.value}" if now and now.actual else "does not tell its value"
             await self._end(prop.name, twin, End.UNKNOWN, f"written, but the device {found}"[:_MESSAGE])
 
     async def _holds(self, driver: Driver, prop: Property, value: Value) -> bool:
@@ -250,14 +288,15 @@ class DeviceWorker:
         self._book.report(self._entry, good)
         return prop.name in good and plan.close_enough(prop, value, good[prop.name])
 
-    async def _expire(self, name: str, twin: Twin) -> bool:
-        if not plan.expired(twin, int(self._clock.utc().timestamp() * 1000)):
-            return False
-        if twin.wish.end is End.WRITING:
-            await self._end(name, twin, End.UNKNOWN, "its time ran out while it was being written")
-        else:
-            await self._end(name, twin, End.EXPIRED, "its time was over before the device had it")
-        return True
+    async def _expire(self) -> None:
+        if plan.next_expiry(self._entry.twins.values()) is None:
+            return
+        now = int(self._clock.utc().timestamp() * 1000)
+        for name, twin in [(name, twin) for name, twin in self._entry.twins.items() if plan.expired(twin, now)]:
+            if twin.wish.end is End.WRITING:
+                await self._end(name, twin, End.UNKNOWN, "its time ran out while it was being written")
+            else:
+                await self._end(name, twin, End.EXPIRED, "its time was over before the device had it")
 
     def _left(self, twin: Twin) -> float:
         """Seconds in which the wish may still be written: a busy bus must not carry it past its time."""
@@ -280,9 +319,7 @@ class DeviceWorker:
         """Without the device: wishes expire all the same. Ends after *seconds*, or when a driver may have come."""
         until = None if seconds is None else self._clock.now() + seconds
         while True:
-            for name, twin in list(self._entry.twins.items()):
-                if plan.expired(twin, int(self._clock.utc().timestamp() * 1000)):
-                    await self._expire(name, twin)
+            await self._expire()
             await self._wait(until)
             if self._roused or (until is not None and self._clock.now() >= until):
                 self._roused = False
@@ -293,7 +330,7 @@ class DeviceWorker:
         expiry = plan.next_expiry(self._entry.twins.values())
         seconds = None if until is None else until - self._clock.now()
         if expiry is not None:
-            left = max(0.0, expiry / 1000 - self._clock.utc().timestamp())
+            left = min(_LOOK, max(0.0, expiry / 1000 - self._clock.utc().timestamp()))
             seconds = left if seconds is None else min(seconds, left)
         if self._wake.is_set() or seconds is None:
             await self._wake.wait()
@@ -324,3 +361,12 @@ class DeviceWorker:
             device.namespace, device.name, device.uid, kind="Device", api_version="devices.kubeedge.io/v1beta1"
         )
         self._recorder.record(about, kind, reason, message)
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _of(bug: BaseException) -> str:
+    return f"{type(bug).__name__}: {bug}"
