@@ -22,6 +22,8 @@ from testbed.soak.devices.sink import Sink
 Json = dict[str, Any]
 
 _READY = 60.0
+_DELAY = 0.08
+"""Seconds that the Modbus units take to answer: long enough to die between a write and its answer."""
 _PAUSES = {objects.TWIN: 0.05, objects.PLAIN: 0.05, objects.MAPPED: 0.1, objects.COUNTER: 0.2, objects.VALVE: 0.6}
 
 
@@ -43,7 +45,7 @@ class Site:
     def __init__(self, rig: Rig, directory: Path) -> None:
         self.rig = rig
         self.broker = Mosquitto(directory / "mosquitto")
-        self.modbus = ModbusServer(directory / "modbus", units=2)
+        self.modbus = ModbusServer(directory / "modbus", units=2, delay=_DELAY)
         self.writes = directory / "modbus" / "writes.jsonl"
         """What the Modbus server notes of each write."""
         self.tamper: Callable[[Evidence], Evidence] = lambda found: found

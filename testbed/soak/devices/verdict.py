@@ -124,7 +124,7 @@ def _end(valve: Valve, written: Sequence[int]) -> Iterator[str]:
             yield f"{last.value} is in the register, DeviceStatus says {valve.end or 'nothing'}"
     elif last.expires is None:
         yield f"{last.value} was never written, DeviceStatus says {valve.end or 'nothing'}"
-    elif valve.end != "Expired":
+    elif valve.end not in ("Expired", "Unknown"):  # unknown: it was being written when its time ran out
         yield f"{last.value} was never written and has expired, DeviceStatus says {valve.end or 'nothing'}"
 
 

@@ -62,9 +62,10 @@ def test_the_same_pushed_again_is_no_second_effect() -> None:
     assert complaints(pushed(*PUSHED[:5], *PUSHED[3:])) == []
 
 
-def test_a_wish_that_expired_in_time_leaves_the_register_alone() -> None:
+@pytest.mark.parametrize("end", ["Expired", "Unknown"])
+def test_a_wish_that_expired_in_time_leaves_the_register_alone(end: str) -> None:
     asked = (*VALVE.asked, Asked(5, expires=9.5))
-    assert complaints(valve(asked=asked, wanted="5", end="Expired")) == []
+    assert complaints(valve(asked=asked, wanted="5", end=end)) == []
 
 
 def test_nothing_was_sent_yet() -> None:
