@@ -71,7 +71,7 @@ def restore(entry: Entry, raw: bytes) -> None:
         entry.ready = Ready(*(str(ready.get(field, "")) for field in ("status", "reason", "message", "since")))
     twins = body.get("twins")
     for name, raw_twin in twins.items() if isinstance(twins, dict) else ():
-        with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError):
+        with contextlib.suppress(ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
             entry.twins[name] = _twin_of(raw_twin)
 
 
@@ -95,7 +95,7 @@ def _twin_of(raw: dict[str, Any]) -> Twin:
         actual=_side(raw.get("actual")),
         type=str(raw.get("type", "string")),
         optional=bool(raw.get("optional", True)),
-        wish=Wish(End(end), str(reason), Origin(origin), expires, str(token)),
+        wish=Wish(End(end), str(reason), Origin(origin), None if expires is None else int(expires), str(token)),
     )
 
 

@@ -3,6 +3,7 @@
 To add one: a function that takes one input and lets only unexpected errors out, and its line in `TARGETS`.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import itertools
@@ -21,10 +22,12 @@ from device_models.errors import BadValue, Complaint
 from device_models.model import Device, Property, ValueType
 from device_models.v1alpha2 import convert, is_old
 from edgecore.bus import filters
+from edgecore.devices import entry
 from edgecore.devices.dmi import convert as dmi_convert
 from edgecore.devices.dmi import requests as dmi_requests
 from edgecore.devices.dmi.pb import dmi_pb2 as pb
 from edgecore.devices.topics import names
+from edgecore.push import client
 from edgelink.objects import Action, Kind, NodeName, ObjectKey, Report, Uid
 
 SAMPLES: Final = Path(__file__).parents[1] / "samples" / "devices"
@@ -263,6 +266,37 @@ REQUESTS: Final = [
     ),
 ]
 
+
+def http_answer(raw: bytes) -> None:
+    """What a push destination may answer."""
+
+    async def read() -> None:
+        reader = asyncio.StreamReader(limit=32 << 10)
+        reader.feed_data(raw)
+        reader.feed_eof()
+        status, fields = await client._head(reader)
+        await client._body(reader, status, fields)
+
+    with contextlib.suppress(ValueError, EOFError, asyncio.LimitOverrunError):  # `Origin.post` translates these
+        asyncio.run(read())
+
+
+def stored_twins(raw: bytes) -> None:
+    """A twin row that passed its seal and is wrong all the same."""
+    with contextlib.suppress(ValueError, RecursionError):  # `Book` takes these
+        entry.restore(entry.Entry(Device(namespace="n", name="d")), raw)
+
+
+ANSWERS: Final = [
+    b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+]
+ROWS: Final = [
+    b'{"state":"online","lastOnline":"","ready":{"status":"True","reason":"","message":"","since":""},"twins":{"t":'
+    b'{"type":"float","expected":["2",5,1,0],"actual":["1",5,0,3],"wish":["Writing","","cloud",null,"ab"]}}}'
+]
+
 TARGETS: Final = {
     "model": Target(load_model, MODELS),
     "device": Target(load_pair, PAIRS),
@@ -280,4 +314,6 @@ TARGETS: Final = {
     "dmi-message": Target(dmi_message, PAIRS),
     "dmi-request": Target(dmi_request, REQUESTS),
     "report": Target(device_report, [REPORT]),
+    "http-answer": Target(http_answer, ANSWERS),
+    "twin-row": Target(stored_twins, ROWS),
 }
