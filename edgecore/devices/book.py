@@ -26,7 +26,7 @@ from edgecore.devices.feed import Feed
 from edgecore.devices.plan import Last, News
 from edgecore.devices.times import milliseconds
 from edgecore.store.errors import StoreError, StoreFull
-from edgecore.store.telemetry import Sample, Telemetry
+from edgecore.store.telemetry import Ledger, Sample, Telemetry
 from edgelink.aio.clock import Clock, rfc3339
 from edgelink.aio.logs import clean
 
@@ -114,6 +114,14 @@ class Book:
     def devices(self) -> Sequence[Standing]:
         return [_standing(self._entries[name]) for name in sorted(self._entries)]
 
+    def entries(self) -> Sequence[Entry]:
+        """What is known of each, in no order."""
+        return tuple(self._entries.values())
+
+    def ledger(self, entry: Entry) -> Ledger:
+        """What became of the samples of a device."""
+        return self._telemetry.ledger(entry.device.id)
+
     def standing(self, device: str) -> Standing:
         return _standing(self.entry(device))
 
@@ -143,13 +151,19 @@ class Book:
         if await self._store(entry, self._samples(entry, found, at), id):
             self._take(entry, found, at)
 
-    async def _store(self, entry: Entry, samples: Sequence[Sample], id: str) -> bool:
-        """False: a repeat. Raises StoreFull, UnknownDevice. Until the caller acts, no checkpoint covers *samples*."""
-        self._covered(entry)
+    async def _store(self, entry: Entry, samples: Sequence[Sample], id: str, wishes: Draft | None = None) -> bool:
+        """False: a repeat. Raises StoreFull, UnknownDevice. Until the caller acts, no checkpoint covers *samples*.
+
+        *wishes* are written in the same breath as *id*: a crash must not leave the one without the other.
+        """
+        device, covered = entry.device, self._covered(entry)
+        twin = (device.uid, dump(dataclasses.replace(entry, twins=wishes.twins)), covered) if wishes else None
         entry.storing += 1
         try:
-            fresh = await self._telemetry.store(entry.device.id, samples, id)
+            fresh = await self._telemetry.store(device.id, samples, id, twin)
         except StoreFull:
+            if wishes:
+                self._save(entry)  # instead of what was refused
             raise
         except StoreError as gone:
             raise UnknownDevice(f"device {entry.device.id} has gone from this node meanwhile") from gone
@@ -255,8 +269,9 @@ class Book:
     async def update(self, device: str, changes: Mapping[str, Change | None], *, id: str = "") -> Changed:
         entry = self.entry(device)
         samples: list[Sample] = []
-        self._draft(entry, changes, samples)
-        if (samples or id) and not await self._store(entry, samples, id):
+        draft = self._draft(entry, changes, samples)
+        wishes = draft if id and not draft.only_actual else None
+        if (samples or id) and not await self._store(entry, samples, id, wishes):
             return Changed(device, {}, {})
         # Anew: a driver may have reported while the disk was busy.
         draft = self._draft(entry, changes, [])

@@ -18,6 +18,7 @@ from device_models.v1alpha2 import convert, is_old
 from edgecore.devices import plan
 from edgecore.devices.book import Book
 from edgecore.devices.entry import Entry
+from edgecore.devices.numbers import Numbers, count
 from edgecore.devices.registry import Factory, Registry
 from edgecore.devices.reporter import Reporter
 from edgecore.devices.worker import DeviceWorker
@@ -121,6 +122,10 @@ class DeviceManager:
                 await asyncio.Event().wait()
             finally:
                 self._book.flush()
+
+    def numbers(self) -> Numbers:
+        """How the devices are, for a scrape."""
+        return count(self._book, self._reporter)
 
     # --- what makes us look
 

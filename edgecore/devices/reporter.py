@@ -34,6 +34,8 @@ class Reporter:
         self._book, self._telemetry, self._outbox, self._clock = book, telemetry, outbox, clock
         self._node, self._interval, self._rate = node, interval, rate
         self._tokens, self._refilled = 1.0, clock.now()
+        self.made = 0
+        """Reports, since the start."""
         self._turns: dict[str, None] = {}
         """Devices that may have news, in the order of their turns: none starves when all have."""
         self._some = asyncio.Event()
@@ -55,6 +57,11 @@ class Reporter:
                 await asyncio.Event().wait()
             finally:
                 self._pauses.stop()
+
+    @property
+    def waiting(self) -> int:
+        """Devices with news that wait for their turn."""
+        return len(self._turns)
 
     def forget(self, device: str) -> None:
         """The device is gone."""
@@ -121,6 +128,7 @@ class Reporter:
             self._telemetry.acknowledge(device, CLOUD, self._covered(entry))
             return
         self._tokens -= 1
+        self.made += 1
         self._told[device] = told
         self._next[device] = self._clock.now() + self._interval
         key = _key(device)

@@ -223,7 +223,7 @@ class DeviceWorker:
             self._stands(ONLINE, self._working())
 
     def _working(self) -> Ready:
-        said = [f"{name}: {why}" for name, why in self._faults.items()]
+        said = [f"{name}: {why}" for name, why in sorted(self._faults.items())]
         said += [str(complaint) for complaint in self._entry.complaints]
         return Ready("True", "Degraded" if said else "Connected", "; ".join(said)[:_MESSAGE])
 

@@ -36,6 +36,8 @@ class Script:
         self.hang: asyncio.Event | None = None
         """If set, writes wait for it, after the device took the value."""
         self.polled = True
+        self.deaf = False
+        """Whether it confirms writes that it does not carry out."""
         self.sends: asyncio.Queue[Sequence[Reading]] = asyncio.Queue()
         self.before_write: Callable[[], None] = lambda: None
 
@@ -65,7 +67,8 @@ class Scripted(Driver):
         self.script.before_write()
         _raise(self.script.on_write)
         self.script.written.append((prop.name, value))
-        self.script.has[prop.name] = value
+        if not self.script.deaf:
+            self.script.has[prop.name] = value
         if self.script.hang:
             await self.script.hang.wait()
 

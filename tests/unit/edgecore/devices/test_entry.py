@@ -35,5 +35,5 @@ def test_one_damaged_twin_does_not_take_the_others_along() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"\xff"])
 def test_what_is_no_device_is_refused(raw: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"device|Expecting|decode"):
         restore(Entry(device()), raw)
