@@ -34,6 +34,11 @@ class Draft:
         """Whether samples tell all of it."""
         return all(_only_actual(self._before[name], after) for name, after in self._after.items())
 
+    @property
+    def twins(self) -> dict[str, Twin]:
+        """All twins of the device, as they will be."""
+        return {name: twin for name, twin in {**self._entry.twins, **self._after}.items() if twin is not None}
+
     def settle(self) -> None:
         for name, after in self._after.items():
             if after is None:

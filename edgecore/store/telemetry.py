@@ -118,10 +118,11 @@ class Telemetry:
             self._pending.add(stream, *self._pending.flatten(samples, self._books.names.id_of))
             self._some.set()
 
-    async def store(self, device: str, samples: Sequence[Sample], id: str = "") -> bool:
+    async def store(self, device: str, samples: Sequence[Sample], id: str = "", twin: Twin | None = None) -> bool:
         """On the disk when it returns. False: *id* is among the last 1000 of this device, nothing was done.
 
-        Raises StoreFull: nothing was kept, the source may send it again.
+        *twin* is what the device is with it, in the same transaction: an *id* that is known tells that all of a
+        request was carried out. Raises StoreFull: nothing was kept, the source may send it again.
         """
         digest = SeenIds.digest(id) if id else b""
         if digest:
@@ -130,13 +131,15 @@ class Telemetry:
                 return False
             if digest in self._books.stream(device).seen:
                 return False
-        if not samples:
+        if not samples and twin is None:
             return True
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stream = self._number(device, len(samples))
         self._pending.add_waiting(
             stream, *self._pending.flatten(samples, self._books.names.id_of), done=done, digest=digest
         )
+        if twin is not None:
+            self._twins[device] = twin
         if digest:
             self._ids_under_way[device, digest] = done
             done.add_done_callback(lambda _: self._ids_under_way.pop((device, digest), None))

@@ -130,8 +130,8 @@ def unpacked(value: Any) -> Value:  # noqa: ANN401 - as JSON gave it
 
 def encoded(flat: Sequence[Any]) -> tuple[int, int, bytes]:
     """Time of the earliest sample, distance to the latest, and the body, of ``name, value, time, name, …``."""
-    times = flat[2::3]
+    times = flat[2::3] or [0]  # a request that brought no sample has its id remembered all the same
     low = min(times)
     relative = list(flat)
-    relative[2::3] = [at - low for at in times]
+    relative[2::3] = [at - low for at in flat[2::3]]
     return low, max(times) - low, json.dumps(relative, separators=(",", ":")).encode()

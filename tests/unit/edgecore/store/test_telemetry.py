@@ -97,6 +97,20 @@ async def test_what_is_confirmed_before_it_is_on_the_disk_is_settled_when_it_is(
             assert ledger_of(reader).acknowledged == 2
 
 
+async def test_a_request_without_samples_is_known_again_together_with_its_twin(path: Path) -> None:
+    async with opened(path) as telemetry:
+        await telemetry.store(BOILER, samples(1))
+        assert await telemetry.store(BOILER, [], "wish", ("uid", b"wished", 1))
+        await telemetry.store(BOILER, samples(2))
+        assert not await telemetry.store(BOILER, [], "wish", ("uid", b"again", 3))
+    async with opened(path) as telemetry:
+        assert not await telemetry.store(BOILER, [], "wish", ("uid", b"again", 3))
+        assert await telemetry.twins() == {BOILER: ("uid", b"wished", 1)}
+        assert [numbered.seq for numbered in await everything(telemetry)] == [1, 2, 3]
+        assert [numbered.seq for numbered in (await telemetry.after(BOILER, 1)).samples] == [2, 3]
+        assert ledger_of(telemetry).dropped == 0
+
+
 async def test_a_listener_hears_of_all_that_is_stored_then_of_each_commit(path: Path) -> None:
     async with opened(path) as telemetry:
         await telemetry.store(BOILER, samples(1))
