@@ -1,26 +1,11 @@
 """Stories of both daemons together, over a wire that is cut, delayed, doubled, truncated or half open."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from cloudcore.kube.errors import Throttled, Unreachable
-from tests.fakes.certificates import Authority
-from tests.inprocess.world import NODE, World, new_world
-
-
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
-
-
-@pytest.fixture
-async def world(tmp_path: Path, authority: Authority) -> AsyncIterator[World]:
-    with new_world(tmp_path, authority) as made:
-        async with made.running():
-            yield made
+from tests.inprocess.world import NODE, World
 
 
 async def test_a_pod_goes_down_and_its_status_comes_up(world: World) -> None:

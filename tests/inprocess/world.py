@@ -16,10 +16,14 @@ from cloudcore.downstream.observe import Observer
 from cloudcore.downstream.publish import Publisher
 from cloudcore.hub.listener import Door, Listener, TlsFiles
 from cloudcore.hub.roster import Roster
-from cloudcore.kube.kinds import CONFIG_MAPS, PODS, SERVICE_ACCOUNTS
+from cloudcore.kube.kinds import CONFIG_MAPS, DEVICE_MODELS, DEVICES, PODS, SERVICE_ACCOUNTS
 from cloudcore.upstream.apply import Applier
 from cloudcore.upstream.leases import Leases
 from cloudcore.upstream.tokens import Tokens
+from edgecore.devices.book import Book
+from edgecore.devices.manager import DeviceManager
+from edgecore.devices.registry import Registry
+from edgecore.devices.reporter import Reporter
 from edgecore.link.dial import Dialer
 from edgecore.link.questions import Questions
 from edgecore.pods.dirs import Directories
@@ -30,6 +34,8 @@ from edgecore.store.database import Database
 from edgecore.store.objects import ObjectStore
 from edgecore.store.outbox import Outbox
 from edgecore.store.pod_records import PodRecords
+from edgecore.store.recorder import Recorder
+from edgecore.store.telemetry import Telemetry
 from edgecore.store.tokens import TokenStore
 from edgelink.aio.clock import SystemClock
 from edgelink.aio.supervisor import Service, supervise
@@ -38,6 +44,7 @@ from edgelink.native.half import Limits
 from edgelink.objects import NodeName
 from edgelink.pipe import Pipe
 from tests.fakes.certificates import Authority
+from tests.fakes.driver import Script
 from tests.fakes.kube import FakeKube
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.wire import Faults, MemoryPipe, wire
@@ -86,6 +93,8 @@ class World:
     def __post_init__(self) -> None:
         self.clock = SystemClock()
         self.news = _News()
+        self.script = Script(t=20.0)
+        """What every device of protocol ``scripted`` has."""
         self.roster: Roster | None = None
         self.listener: Listener | None = None
         self.pipes: list[MemoryPipe] = []
@@ -127,8 +136,12 @@ class World:
     @contextlib.asynccontextmanager
     async def edge(self) -> AsyncIterator["Edge"]:
         """EdgeCore is up for the length of the block; what it stored and runs stays."""
-        async with Database.open(self.root / "store" / "edgecore.db") as database:
-            edge = Edge(self, database)
+        store = self.root / "store"
+        async with (
+            Database.open(store / "edgecore.db") as database,
+            Telemetry.open(store / "telemetry.db", self.clock, flush=0.01) as telemetry,
+        ):
+            edge = Edge(self, database, telemetry)
             async with _up(edge.services):
                 yield edge
 
@@ -177,6 +190,33 @@ class World:
         }
         self.kube.put(PODS, "default", body)
 
+    def model(self, **fields: object) -> None:
+        own = {"name": "t", "type": "FLOAT", "accessMode": "ReadWrite", **fields}
+        self.kube.put(DEVICE_MODELS, "default", {"metadata": {"name": "m"}, "spec": {"properties": [own]}})
+
+    def device(self, value: str = "", *, node: str = NODE, **metadata: str) -> None:
+        """Make, or change, the device ``meter``."""
+        own: dict[str, object] = {"name": "t", "reportToCloud": True, "collectCycle": 20}
+        if value:
+            own["desired"] = {"value": value, "metadata": metadata}
+        spec = {
+            "nodeName": node,
+            "deviceModelRef": {"name": "m"},
+            "protocol": {"protocolName": "scripted"},
+            "properties": [own],
+        }
+        body = {"metadata": {"name": "meter"}, "spec": spec}
+        if known := self.kube.objects.get(("devices", "default", "meter")):
+            body["metadata"]["uid"] = known["metadata"]["uid"]
+        self.kube.put(DEVICES, "default", body)
+
+    def twin(self) -> tuple[str, str]:
+        """What the API says of the device: its reported value, and what became of the desired one."""
+        status = self.kube.objects.get(("devicestatuses", "default", "meter"), {}).get("status", {})
+        twin = next(iter(status.get("twins", [])), {})
+        desired = twin.get("observedDesired", {}).get("metadata", {}).get("state", "")
+        return twin.get("reported", {}).get("value", ""), desired
+
     def configure(self, name: str, **data: str) -> None:
         self.kube.put(CONFIG_MAPS, "default", {"metadata": {"name": name}, "data": data})
 
@@ -217,8 +257,10 @@ class World:
 class Edge:
     """EdgeCore's parts, as its daemon wires them."""
 
-    def __init__(self, world: World, database: Database) -> None:
+    def __init__(self, world: World, database: Database, telemetry: Telemetry) -> None:
         self.objects, self.outbox = ObjectStore(database), Outbox(database)
+        self.book = Book(telemetry, world.clock)
+        reporter = Reporter(self.book, telemetry, self.outbox, world.clock, node=NODE, interval=1.0, rate=100.0)
         questions, root = Questions(), world.root
         (root / "resolv.conf").write_text("nameserver 192.0.2.53\n")
         (root / "hosts").write_text("127.0.0.1 localhost\n")
@@ -244,6 +286,14 @@ class Edge:
                 settings=host,
                 host_ips=lambda: ("192.0.2.10",),
                 mounter=_NoMounts(),
+            ),
+            DeviceManager(
+                self.objects,
+                self.book,
+                reporter,
+                Recorder(self.outbox, world.clock, NODE),
+                world.clock,
+                registry=lambda _: Registry({"scripted": world.script}),
             ),
             Dialer(
                 NODE,

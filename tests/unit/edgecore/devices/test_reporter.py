@@ -114,3 +114,12 @@ async def test_samples_are_settled_when_the_cloud_has_the_report_after_them(desk
     desk.book.report(entry, {"t": 1.0})
     await desk.settled()
     assert desk.telemetry.cursor("plant/meter", CLOUD) == 0
+    await clock.advance(2)
+    async with asyncio.timeout(5):
+        while desk.telemetry.ledger("plant/meter").stored < 1:
+            await asyncio.sleep(0.005)
+        for report in await desk.outbox.pending():
+            await desk.outbox.forget(report)  # the cloud has it
+        while desk.telemetry.cursor("plant/meter", CLOUD) < 1:
+            await asyncio.sleep(0.005)
+    assert desk.telemetry.ledger("plant/meter").acknowledged == 1
