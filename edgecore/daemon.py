@@ -6,17 +6,15 @@ store: a cold boot without the cloud is the normal boot. Stop in reverse; contai
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from edgecore import handout
 from edgecore.bus.broker import Broker
-from edgecore.bus.settings import BusSettings
-from edgecore.config import NodeSettings, Settings
+from edgecore.config import Settings
 from edgecore.devices.book import Book
 from edgecore.devices.builtin import built_in
 from edgecore.devices.dmi.server import DmiServer
-from edgecore.devices.dmi.settings import DmiSettings
 from edgecore.devices.manager import DeviceManager
 from edgecore.devices.registry import Registry
 from edgecore.devices.reporter import Reporter
@@ -30,15 +28,11 @@ from edgecore.link.questions import Questions
 from edgecore.link.renewal import CertificateRenewal
 from edgecore.node.facts import address_towards
 from edgecore.node.heartbeat import Heartbeat, LinkNews, NodeTools
-from edgecore.node.view import Offer
-from edgecore.pods.dirs import Directories
 from edgecore.pods.manager import PodManager
-from edgecore.pods.resources import Capacity
-from edgecore.pods.settings import PodHost
 from edgecore.push.pusher import Pusher
-from edgecore.push.settings import PushSettings
 from edgecore.runtime.contract import Runtime
 from edgecore.runtime.cri import CriRuntime
+from edgecore.scrape import of_devices
 from edgecore.store import lock
 from edgecore.store.database import Database
 from edgecore.store.objects import ObjectStore
@@ -84,9 +78,9 @@ def _services(
 ) -> list[Service]:
     """Everything that runs, in the order it starts."""
     objects, outbox = ObjectStore(database), Outbox(database)
-    bus = _bus(settings, clock)
-    devices = _devices(settings, objects, outbox, telemetry, bus, clock)
-    push = Pusher(telemetry, objects, clock, _push(settings))
+    bus = Broker(handout.bus(settings), clock)
+    devices, mappers, topics = _devices(settings, objects, outbox, telemetry, bus, clock)
+    push = Pusher(telemetry, objects, clock, handout.push(settings))
     questions, news = Questions(), LinkNews()
     pods = PodManager(
         runtime=runtime,
@@ -96,11 +90,11 @@ def _services(
         tokens=TokenStore(database),
         ask=questions.ask,
         clock=clock,
-        settings=_pod_host(settings),
+        settings=handout.pod_host(settings),
         host_ips=lambda: (address_towards(settings.link.cloud),),
     )
     node = Heartbeat(
-        _offer(settings.node),
+        handout.offer(settings.node),
         NodeTools(runtime, database, outbox, news, clock),
         data=settings.node.data,
         cloud=settings.link.cloud,
@@ -124,6 +118,7 @@ def _services(
             single("marram_edge_reports_waiting", "gauge", "Reports the cloud has not taken yet", await outbox.count()),
             single("marram_edge_events_dropped", "gauge", "Events dropped for want of room", outbox.dropped),
             single("marram_edge_store_writable", "gauge", "Whether the store takes writes", not database.trouble),
+            *of_devices(devices.numbers()),
         ]
 
     health = HealthServer(
@@ -133,30 +128,19 @@ def _services(
         ready=lambda: "" if node.ready else "the node is not ready",
         metrics=metrics,
     )
-    return [bus, pods, *devices, push, node, link, renewal, health]
+    return [bus, pods, devices, mappers, topics, push, node, link, renewal, health]
 
 
 def _devices(
     settings: Settings, objects: ObjectStore, outbox: Outbox, telemetry: Telemetry, bus: Broker, clock: Clock
-) -> list[Service]:
+) -> tuple[DeviceManager, DmiServer, Topics]:
     """The devices, and the two ways in which others speak for them."""
     node, wanted = settings.node.name, settings.devices
     book = Book(telemetry, clock)
     reporter = Reporter(
         book, telemetry, outbox, clock, node=node, interval=wanted.report_interval, rate=wanted.report_rate
     )
-    mappers = DmiServer(
-        DmiSettings(
-            socket=wanted.mapper_socket,
-            memory=settings.mappers,
-            rate=wanted.mapper_rate,
-            burst=2 * wanted.mapper_rate,
-            numbers_as_float=wanted.mapper_float_numbers,
-        ),
-        objects,
-        book,
-        clock,
-    )
+    mappers = DmiServer(handout.mappers(settings), objects, book, clock)
     manager = DeviceManager(
         objects,
         book,
@@ -166,55 +150,7 @@ def _devices(
         registry=lambda group: Registry(built_in(group, clock, bus)),
         mappers=mappers.drivers,
     )
-    return [manager, mappers, Topics(bus, book, node, clock, wanted.legacy_namespace)]
-
-
-def _bus(settings: Settings, clock: Clock) -> Broker:
-    bus = settings.bus
-    return Broker(
-        BusSettings(
-            address=bus.address,
-            user=bus.user,
-            password_file=bus.password_file,
-            ca=bus.ca,
-            certificate=bus.certificate,
-            key=bus.key,
-            client_id=f"marram-{settings.node.name}",
-        ),
-        clock,
-    )
-
-
-def _push(settings: Settings) -> PushSettings:
-    push = settings.push
-    return PushSettings(
-        influx_token_file=push.influx_token_file,
-        mqtt_user=push.mqtt_user,
-        mqtt_password_file=push.mqtt_password_file,
-    )
-
-
-def _offer(node: NodeSettings) -> Offer:
-    return Offer(
-        name=node.name,
-        labels=node.labels,
-        max_pods=node.max_pods,
-        reserved_cpu_millis=node.reserved_cpu_millis,
-        reserved_memory=node.reserved_memory_mib << 20,
-    )
-
-
-def _pod_host(settings: Settings) -> PodHost:
-    data, volatile = settings.node.data, settings.node.run
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return PodHost(
-        node=settings.node.name,
-        directories=Directories(data=data, volatile=volatile, logs=settings.logs, seccomp=data / "seccomp"),
-        capacity=Capacity(cpu_milli=1000 * (os.cpu_count() or 1), memory=memory),
-        cgroup_parent=settings.runtime.cgroup_parent,
-        cluster_dns=settings.pods.cluster_dns,
-        cluster_domain=settings.pods.cluster_domain,
-    )
+    return manager, mappers, Topics(bus, book, node, clock, wanted.legacy_namespace)
 
 
 def _connector(settings: Settings, clock: Clock) -> Callable[[], contextlib.AbstractAsyncContextManager[Pipe]]:
