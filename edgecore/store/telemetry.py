@@ -259,6 +259,9 @@ class Telemetry:
             for part in self._pending.drop(old):
                 _fail(part, StoreError(f"device {device} is gone"))
             self._twins.pop(device, None)
+            for done in self._twins_done.pop(device, ()):
+                if not done.done():
+                    done.set_exception(StoreError(f"device {device} is gone"))
             self._noted.pop(old, None)
             self._directed.discard(old)
             stream = self._books.put(old.successor())
