@@ -10,4 +10,5 @@ Each producer knows for certain what was accepted of what it sent. `records` is 
 - *mapped*: numbers reported over DMI by a mapper in a process of its own; accepted is what was answered OK.
 - *counter*: a Modbus register that only grows; what is read of it may skip numbers, never go back.
 - *valve*: wishes made with kubectl for a Modbus register; some expire.
+- *lever*: wishes made for another one on ``twin/update``, sent again unchanged until they are answered.
 """

@@ -4,13 +4,14 @@ from typing import Any
 
 from testbed.modbus import ModbusServer
 
-TWIN, PLAIN, MAPPED, COUNTER, VALVE = "twin", "plain", "mapped", "counter", "valve"
+TWIN, PLAIN, MAPPED, COUNTER, VALVE, LEVER = "twin", "plain", "mapped", "counter", "valve", "lever"
 STREAMS = (TWIN, PLAIN, MAPPED, COUNTER)
 PUSHED = (TWIN, COUNTER)
 NUMBER = "number"
 TOPIC = "soak/plain"
 PROTOCOL = "soak"
-COUNTER_UNIT, VALVE_UNIT = 1, 2
+UNITS = {COUNTER: 1, VALVE: 2, LEVER: 3}
+WISHED = (VALVE, LEVER)
 REGISTER = 0
 _API = "devices.kubeedge.io/v1beta1"
 _HOUR = 3_600_000
@@ -27,7 +28,7 @@ def models() -> list[Json]:
         _model(PLAIN, "mqtt", {"topic": TOPIC}),
         _model(MAPPED, PROTOCOL, {}),
         _model(COUNTER, "modbus", register),
-        _model(VALVE, "modbus", {**register, "register": "HoldingRegister"}, writable=True),
+        *(_model(name, "modbus", {**register, "register": "HoldingRegister"}, writable=True) for name in WISHED),
     ]
 
 
@@ -39,8 +40,8 @@ def devices(node: str, server: ModbusServer, sink_port: int) -> list[Json]:
         _device(node, TWIN, "mqtt", pushMethod=push),
         _device(node, PLAIN, "mqtt"),
         _device(node, MAPPED, PROTOCOL),
-        _device(node, COUNTER, "modbus", {**address, "slaveID": COUNTER_UNIT}, pushMethod=push),
-        _device(node, VALVE, "modbus", {**address, "slaveID": VALVE_UNIT}),
+        _device(node, COUNTER, "modbus", {**address, "slaveID": UNITS[COUNTER]}, pushMethod=push),
+        *(_device(node, name, "modbus", {**address, "slaveID": UNITS[name]}) for name in WISHED),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import random
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -36,10 +37,12 @@ def _write(site: Site, dice: random.Random) -> None:
 
 
 def _order(site: Site, dice: random.Random) -> None:
-    """Have two register writes happen in the other order."""
+    """Have two writes of one register happen in the other order."""
     lines = _writes(site)
-    at = dice.randrange(len(lines) - 1)
-    lines[at], lines[at + 1] = lines[at + 1], lines[at]
+    own = [place for place, line in enumerate(lines) if json.loads(line)["unit"] == objects.UNITS[objects.VALVE]]
+    at = dice.randrange(len(own) - 1)
+    one, other = own[at], own[at + 1]
+    lines[one], lines[other] = lines[other], lines[one]
     _rewrite(site, lines)
 
 

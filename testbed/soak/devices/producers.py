@@ -11,6 +11,7 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 from testbed.daemons import Failed, Kubectl
 from testbed.modbus import ModbusServer
@@ -56,12 +57,18 @@ class Producer(abc.ABC):
 
     def _run(self, dice: random.Random) -> None:
         while not self._finish.is_set():
-            self._number += 1
-            if not self._insist(self._number, dice):
-                self.trouble = f"{type(self).__name__}: number {self._number} was not accepted within {PATIENCE:g} s"
+            if not self._next(dice):
                 return
             self._finish.wait(dice.uniform(0, 2 * self._pause))
         self._last(dice)
+
+    def _next(self, dice: random.Random) -> bool:
+        """The next number; False: it was not accepted."""
+        self._number += 1
+        if taken := self._insist(self._number, dice):
+            return taken
+        self.trouble = f"{type(self).__name__}: number {self._number} was not accepted within {PATIENCE:g} s"
+        return False
 
     def _last(self, dice: random.Random) -> None:  # noqa: B027 - most have nothing to do
         """The round is over, but for this."""
@@ -85,8 +92,9 @@ class TwinProducer(Producer):
     def _insist(self, number: int, dice: random.Random) -> bool:
         event = str(uuid.UUID(int=dice.getrandbits(128)))
         now = int(time.time() * 1000)
-        actual = {"value": str(number), "metadata": {"timestamp": now}}
-        body = json.dumps({"event_id": event, "timestamp": now, "twin": {self._property: {"actual": actual}}})
+        body = json.dumps(
+            {"event_id": event, "timestamp": now, "twin": {self._property: self._twin(number, now, dice)}}
+        )
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             # What can go wrong with a broker that is killed is told in many ways.
@@ -97,6 +105,9 @@ class TwinProducer(Producer):
             self.again += 1
             time.sleep(_AGAIN)
         return False
+
+    def _twin(self, number: int, now: int, dice: random.Random) -> dict[str, object]:
+        return {"actual": {"value": str(number), "metadata": {"timestamp": now}}}
 
     def _ask(self, event: str, body: str) -> bool:
         client = self._client
@@ -149,38 +160,71 @@ class CounterProducer(Producer):
         return True
 
 
-class Wisher(Producer):
-    """Patches the desired value of a register with kubectl; accepted is what the API has taken.
+class Wishes:
+    """What was wished for. Some wishes expire soon; a round ends with one that does not, but now and then."""
 
-    Some wishes expire soon. A round ends with one that does not, but now and then.
-    """
-
-    def __init__(self, kubectl: Kubectl, device: str, pause: float) -> None:
-        super().__init__(pause)
-        self._kubectl, self._device = kubectl, device
+    def __init__(self) -> None:
         self._asked: list[Asked] = []
+        self._stays = False
 
     @property
     def asked(self) -> tuple[Asked, ...]:
         return tuple(self._asked)
 
-    def _insist(self, number: int, dice: random.Random) -> bool:
-        return self._wish(number, dice.choice((None, None, 0.5, 1.0, 3.0)))
+    def add(self, number: int, dice: random.Random) -> float | None:
+        """In how many seconds it expires; None: never. Before it is asked for: a register may be faster than we."""
+        seconds = None if self._stays else dice.choice((None, None, 0.5, 1.0, 3.0))
+        self._asked.append(Asked(number, None if seconds is None else time.monotonic() + seconds))
+        return seconds
+
+    @contextlib.contextmanager
+    def last(self, dice: random.Random) -> Iterator[bool]:
+        """Whether there is to be another one, which does not expire."""
+        self._stays = True
+        try:
+            yield dice.random() < 0.75
+        finally:
+            self._stays = False
+
+
+class EdgeWisher(TwinProducer):
+    """Wishes on ``twin/update``, as an application on the node does."""
+
+    def __init__(self, broker: Mosquitto, device: str, prop: str, pause: float) -> None:
+        super().__init__(broker, device, prop, pause)
+        self.wishes = Wishes()
+
+    def _twin(self, number: int, now: int, dice: random.Random) -> dict[str, object]:
+        seconds = self.wishes.add(number, dice)
+        expires = {} if seconds is None else {"metadata": {"expires": now + int(seconds * 1000)}}
+        return {"expected": {"value": str(number), **expires}}
 
     def _last(self, dice: random.Random) -> None:
-        if dice.random() < 0.75:
-            self._number += 1
-            self._wish(self._number, None)
+        with self.wishes.last(dice) as wanted:
+            if wanted:
+                self._next(dice)
 
-    def _wish(self, number: int, seconds: float | None) -> bool:
-        wall, now = time.time(), time.monotonic()
+
+class Wisher(Producer):
+    """Patches the desired value of a register with kubectl; accepted is what the API has taken."""
+
+    def __init__(self, kubectl: Kubectl, device: str, pause: float) -> None:
+        super().__init__(pause)
+        self._kubectl, self._device = kubectl, device
+        self.wishes = Wishes()
+
+    def _last(self, dice: random.Random) -> None:
+        with self.wishes.last(dice) as wanted:
+            if wanted:
+                self._next(dice)
+
+    def _insist(self, number: int, dice: random.Random) -> bool:
+        seconds = self.wishes.add(number, dice)
         desired: dict[str, object] = {"value": str(number)}
         if seconds is not None:
-            desired["metadata"] = {"expires": str(int((wall + seconds) * 1000))}
+            desired["metadata"] = {"expires": str(int((time.time() + seconds) * 1000))}
         patch = json.dumps([{"op": "add", "path": "/spec/properties/0/desired", "value": desired}])
-        # Before it is asked for: the register may have it before we are told that it was taken.
-        self._asked.append(Asked(number, None if seconds is None else now + seconds))
-        until = now + PATIENCE
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             with contextlib.suppress(Failed):
                 self._kubectl("patch", "device", self._device, "--type=json", "-p", patch, "--request-timeout=5s")

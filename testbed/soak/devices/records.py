@@ -82,4 +82,4 @@ class Evidence:
     streams: Mapping[str, Stream]
     pushed: Mapping[str, tuple[Arrival, ...]]
     """What the sink got, by device, in order."""
-    valve: Valve
+    valves: Mapping[str, Valve]

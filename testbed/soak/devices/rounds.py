@@ -70,15 +70,15 @@ class DeviceSoak:
         if not self._found:
             return ()
         samples = ", ".join(f"{count} {name}" for name, count in self._counts().items())
-        again = self.site.twin.again + self.site.mapped.again
+        again = self.site.twin.again + self.site.mapped.again + self.site.edge_wisher.again
         arrivals = [arrival for pushed in self._found.pushed.values() for arrival in pushed]
         repeats = len(arrivals) - len({arrival.key for arrival in arrivals})
-        valve = self._found.valve
+        asked = [wish for valve in self._found.valves.values() for wish in valve.asked]
+        writes = sum(len(valve.writes) for valve in self._found.valves.values())
         return (
             f"samples: {samples}; sent again until answered: {again}",
             f"pushed: {len(arrivals)}, of them repeats: {repeats}",
-            f"wishes: {len(valve.asked)}, {sum(w.expires is not None for w in valve.asked)} with an expiry; "
-            f"writes: {len(valve.writes)}",
+            f"wishes: {len(asked)}, {sum(wish.expires is not None for wish in asked)} with an expiry; writes: {writes}",
         )
 
     def _suffer(self, steps: tuple[chaos.Step, ...], dice: random.Random) -> list[str]:

@@ -15,8 +15,8 @@ from testbed.process import wait_for
 from testbed.rig import NODE, Rig
 from testbed.soak.devices import objects
 from testbed.soak.devices.mapped import Reporter
-from testbed.soak.devices.producers import CounterProducer, PlainProducer, TwinProducer, Wisher
-from testbed.soak.devices.records import Evidence, Kept, Ledger, Stream, Valve, Write
+from testbed.soak.devices.producers import CounterProducer, EdgeWisher, PlainProducer, TwinProducer, Wisher
+from testbed.soak.devices.records import Asked, Evidence, Kept, Ledger, Stream, Valve, Write
 from testbed.soak.devices.sink import Sink
 
 Json = dict[str, Any]
@@ -24,7 +24,14 @@ Json = dict[str, Any]
 _READY = 60.0
 _DELAY = 0.08
 """Seconds that the Modbus units take to answer: long enough to die between a write and its answer."""
-_PAUSES = {objects.TWIN: 0.05, objects.PLAIN: 0.05, objects.MAPPED: 0.1, objects.COUNTER: 0.2, objects.VALVE: 0.6}
+_PAUSES = {
+    objects.TWIN: 0.05,
+    objects.PLAIN: 0.05,
+    objects.MAPPED: 0.1,
+    objects.COUNTER: 0.2,
+    objects.VALVE: 0.6,
+    objects.LEVER: 0.3,
+}
 
 
 class Source(Protocol):
@@ -45,7 +52,7 @@ class Site:
     def __init__(self, rig: Rig, directory: Path) -> None:
         self.rig = rig
         self.broker = Mosquitto(directory / "mosquitto")
-        self.modbus = ModbusServer(directory / "modbus", units=2, delay=_DELAY)
+        self.modbus = ModbusServer(directory / "modbus", units=len(objects.UNITS), delay=_DELAY)
         self.writes = directory / "modbus" / "writes.jsonl"
         """What the Modbus server notes of each write."""
         self.tamper: Callable[[Evidence], Evidence] = lambda found: found
@@ -57,8 +64,12 @@ class Site:
         mapped = f"default/{objects.MAPPED}"
         directory.mkdir(parents=True, exist_ok=True)
         self.mapped = Reporter(directory, socket, objects.PROTOCOL, mapped, objects.NUMBER, _PAUSES[objects.MAPPED])
-        self.counter = CounterProducer(self.modbus, objects.COUNTER_UNIT, objects.REGISTER, _PAUSES[objects.COUNTER])
+        self.counter = CounterProducer(
+            self.modbus, objects.UNITS[objects.COUNTER], objects.REGISTER, _PAUSES[objects.COUNTER]
+        )
         self.wisher = Wisher(rig.kubectl, valve, _PAUSES[valve])
+        lever = f"default/{objects.LEVER}"
+        self.edge_wisher = EdgeWisher(self.broker, lever, objects.NUMBER, _PAUSES[objects.LEVER])
 
     def start(self) -> None:
         """The rig too; returns when every device works."""
@@ -73,7 +84,7 @@ class Site:
     def _works(self) -> bool:
         """All but the mapper's, which comes with the rounds."""
         known = {one["metadata"]["name"]: one["status"] for one in self._known()}
-        states = {name: known.get(name, {}).get("state") for name in (*objects.STREAMS, objects.VALVE)}
+        states = {name: known.get(name, {}).get("state") for name in (*objects.STREAMS, *objects.WISHED)}
         return all(state == "online" for name, state in states.items() if name != objects.MAPPED)
 
     def stop(self) -> None:
@@ -84,7 +95,7 @@ class Site:
 
     def sources(self, *, broker_dies: bool) -> list[Source]:
         """Who produces in a round."""
-        found: list[Source] = [self.twin, self.mapped, self.counter, self.wisher]
+        found: list[Source] = [self.twin, self.mapped, self.counter, self.wisher, self.edge_wisher]
         return found if broker_dies else [*found, self.plain]
 
     def save_broker(self) -> None:
@@ -118,7 +129,9 @@ class Site:
             for name, numbers in accepted.items()
         }
         pushed = {name: self.sink.arrivals(name) for name in objects.PUSHED}
-        return self.tamper(Evidence(streams, pushed, self._valve(shown.get(objects.VALVE, {}))))
+        wishes = {objects.VALVE: self.wisher.wishes, objects.LEVER: self.edge_wisher.wishes}
+        valves = {name: self._valve(name, made.asked, shown.get(name, {})) for name, made in wishes.items()}
+        return self.tamper(Evidence(streams, pushed, valves))
 
     def _known(self) -> list[Json]:
         """What the node knows of its devices."""
@@ -131,13 +144,13 @@ class Site:
         lines = map(json.loads, text.splitlines())
         return tuple(Kept(int(line["seq"]), line["value"]) for line in lines)
 
-    def _valve(self, shown: Json) -> Valve:
-        wish = _twin(shown, "observedDesired")
-        writes = [one for one in self.modbus.written() if one.unit == objects.VALVE_UNIT]
+    def _valve(self, name: str, asked: tuple[Asked, ...], shown: Json) -> Valve:
+        wish, unit = _twin(shown, "observedDesired"), objects.UNITS[name]
+        writes = [one for one in self.modbus.written() if one.unit == unit]
         return Valve(
-            self.wisher.asked,
+            asked,
             tuple(Write(one.at, int(one.values[0])) for one in writes),
-            int(self.modbus.get(objects.VALVE_UNIT, "holding", objects.REGISTER)[0]),
+            int(self.modbus.get(unit, "holding", objects.REGISTER)[0]),
             wish.get("value", ""),
             wish.get("metadata", {}).get("state", ""),
         )

@@ -18,7 +18,7 @@ def complaints(found: Evidence) -> list[str]:
     wrong = [f"{name}: {what}" for name, stream in found.streams.items() for what in _stream(stream)]
     for name, arrivals in found.pushed.items():
         wrong += [f"{name} at the sink: {what}" for what in _pushed(found.streams[name].history, arrivals)]
-    return [*wrong, *(f"valve: {what}" for what in _valve(found.valve))]
+    return [*wrong, *(f"{name}: {what}" for name, valve in found.valves.items() for what in _valve(valve))]
 
 
 # --- what is kept

@@ -26,7 +26,7 @@ VALVE = Valve(
     "4",
     "Applied",
 )
-FINE = Evidence({"twin": TWIN, "counter": COUNTER}, {"twin": PUSHED}, VALVE)
+FINE = Evidence({"twin": TWIN, "counter": COUNTER}, {"twin": PUSHED}, {"valve": VALVE})
 
 
 def stream(**changes: object) -> Evidence:
@@ -43,7 +43,7 @@ def pushed(*arrivals: Arrival) -> Evidence:
 
 
 def valve(**changes: object) -> Evidence:
-    return dataclasses.replace(FINE, valve=dataclasses.replace(VALVE, **changes))  # type: ignore[arg-type]
+    return dataclasses.replace(FINE, valves={"valve": dataclasses.replace(VALVE, **changes)})  # type: ignore[arg-type]
 
 
 def swapped(items: tuple[object, ...], at: int) -> tuple[object, ...]:
@@ -70,7 +70,7 @@ def test_a_wish_that_expired_in_time_leaves_the_register_alone(end: str) -> None
 
 def test_nothing_was_sent_yet() -> None:
     nothing = Stream((), (), Ledger(0, 0, 0, 0), "")
-    assert complaints(Evidence({"twin": nothing}, {"twin": ()}, Valve((), (), 0, "", ""))) == []
+    assert complaints(Evidence({"twin": nothing}, {"twin": ()}, {"valve": Valve((), (), 0, "", "")})) == []
 
 
 @pytest.mark.parametrize(
