@@ -3,6 +3,7 @@
 Each test names the property it stands for; the mapper and the broker are processes of their own.
 """
 
+import functools
 import json
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from testbed import mosquitto
 from testbed.containerd import ContainerdNode
 from testbed.daemons import command
 from testbed.modbus import ModbusServer
-from testbed.mosquitto import Mosquitto
+from testbed.mosquitto import Client, Mosquitto
 from testbed.process import wait_for
 from tests.endtoend.test_device_objects import lost
 from tests.endtoend.yard import (
@@ -188,7 +189,7 @@ def test_a_desired_value_reaches_a_mapper_and_a_subscriber_of_the_delta(place: Y
     place.kubectl("delete", "devices", "piped", "heard")
 
 
-SHAPES = [
+SHAPES: list[tuple[str, Json, str, Json]] = [
     # (suffix of the request, what is asked, suffix of the answer, the answer without event_id and timestamps)
     (
         "twin/update",
@@ -269,7 +270,7 @@ def test_mqtt_shapes_through_the_whole_node_with_both_forms_of_id(place: Yard, b
             app.clear()
             app.publish(f"$hw/events/device/{ids}/{suffix}", json.dumps({"event_id": "e", "timestamp": 1, **asked}))
             topic = f"$hw/events/device/{ids}/{answer}"
-            found = wait_for(lambda topic=topic: _first(app.seen, topic), SOON, f"{answer} (came: {app.seen})")
+            found = wait_for(functools.partial(_came, app, topic), SOON, answer)
             assert found["event_id"] == "e" or answer.endswith(("delta", "document"))
             assert _bare(found) == json.loads(json.dumps(wanted).replace("ID", "sensor")), answer
         app.clear()
@@ -283,6 +284,10 @@ def test_mqtt_shapes_through_the_whole_node_with_both_forms_of_id(place: Yard, b
         gone = wait_for(lambda: _first(app.seen, updated), SOON, "the device is gone")
         assert gone["added_devices"] is None
         assert gone["removed_devices"] == [{"id": "default/sensor", "name": "sensor", "description": ""}]
+
+
+def _came(app: Client, topic: str) -> Json:
+    return _first(app.seen, topic)
 
 
 def _first(seen: list[tuple[str, bytes]], topic: str) -> Json:

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import json
 import socket
-import socketserver
 import struct
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +144,6 @@ def test_malformed_models_and_devices_say_so_on_the_object(place: Yard) -> None:
     place.when_all({name: says(words) for name, (_, _, words) in OBJECTS.items()}, 30)
     events = place.events("no-driver") | place.events("modbus-port")
     assert {"NoDriver", "BadSetting"} <= set(events)
-    place.kubectl("delete", "devices", *OBJECTS)
-    place.kubectl("delete", "devicemodels", *(name for name, (properties, _, _) in OBJECTS.items() if properties))
 
 
 def _twin(value: object) -> bytes:
@@ -257,36 +254,51 @@ REPLIES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-class _Liar(socketserver.ThreadingTCPServer):
-    """Answers every request in the same wrong way."""
+@contextlib.contextmanager
+def liars() -> Iterator[dict[str, int]]:
+    """Ports of servers, each of which answers every request in its own wrong way; all in one thread."""
+    ports: dict[str, int] = {}
+    end: list[Callable[[], object]] = []
+    listening = threading.Event()
 
-    daemon_threads, allow_reuse_address = True, True
+    async def serve() -> None:
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        end.append(lambda: loop.call_soon_threadsafe(ended.set))
+        async with contextlib.AsyncExitStack() as stack:
+            for name, reply in REPLIES.items():
+                server = await asyncio.start_server(_lying(reply), "127.0.0.1", 0)
+                stack.push_async_exit(server)
+                ports[name] = server.sockets[0].getsockname()[1]
+            listening.set()
+            await ended.wait()
 
-    def __init__(self, reply: Callable[[bytes], bytes]) -> None:
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with contextlib.suppress(OSError):
-                    while request := self.request.recv(300):
-                        answer = reply(request)
-                        if not answer:
-                            return
-                        self.request.sendall(answer)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert listening.wait(10)
+        yield ports
+    finally:
+        end[0]()
+        thread.join()
 
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
+def _lying(
+    reply: Callable[[bytes], bytes],
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            while (request := await reader.read(300)) and (answer := reply(request)):
+                writer.write(answer)
+                await writer.drain()
+
+    return talk
 
 
 def test_malformed_modbus_replies_are_said_and_cost_their_own_device(place: Yard) -> None:
-    with contextlib.ExitStack() as stack:
+    with liars() as ports:
         bodies = [model("liar", "modbus", prop("a", visitor=_AT))]
-        for name, reply in REPLIES.items():
-            liar = stack.enter_context(_Liar(reply))
-            stack.callback(liar.shutdown)
-            config = {"ip": "127.0.0.1", "port": liar.port, "slaveID": 1, "timeoutMs": 300}
+        for name, port in ports.items():
+            config = {"ip": "127.0.0.1", "port": port, "slaveID": 1, "timeoutMs": 300}
             bodies.append(device(name, "liar", "modbus", config, "a"))
         place.kubectl.apply(*bodies)
 
@@ -296,7 +308,6 @@ def test_malformed_modbus_replies_are_said_and_cost_their_own_device(place: Yard
 
         statuses = place.when_all(dict.fromkeys(REPLIES, complained), 30)
         assert not [name for name, status in statuses.items() if reported(status, "a")]
-        place.kubectl("delete", "devices", *REPLIES)
 
 
 class Raw:
@@ -305,7 +316,7 @@ class Raw:
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
 
-    def SerializeToString(self) -> bytes:  # noqa: N802 - as in protobuf
+    def SerializeToString(self) -> bytes:
         return self._raw
 
 

@@ -4,10 +4,11 @@ The units are a process of their own; what they were told to write is in its log
 """
 
 import datetime
+import functools
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,11 +113,18 @@ def one(server: ModbusServer, unit: int = 1, **more: object) -> Json:
     return device("one", "one", "modbus", tcp(server, unit, **more), told("level"), told("count"))
 
 
+def counts(value: int) -> Callable[[Json], bool]:
+    return lambda status: reported(status, "count") == str(value)
+
+
+def _newest_is(place: Yard, value: str) -> bool:
+    return bool(place.history("one", "count")[-1]["value"] == value)
+
+
 @pytest.mark.parametrize(("way", "unit"), [(tcp, 1), (rtu, 2)])
 def test_every_type_from_the_patch_to_the_register_and_back(
-    place: Yard, server: ModbusServer, way: object, unit: int
+    place: Yard, server: ModbusServer, way: Callable[[ModbusServer, int], Json], unit: int
 ) -> None:
-    assert callable(way)
     server.set(unit, "input", 7, *struct.unpack(">HH", struct.pack(">i", -70000)))
     server.set(unit, "discrete", 9, True)
     every = device("every", "all", "modbus", way(server, unit), *WISHES, *READ)
@@ -180,9 +188,7 @@ def test_a_dead_unit_beside_a_live_one_on_the_same_line(place: Yard, server: Mod
     assert statuses["dead"]["state"] == "offline"
     for value in (1, 2, 3):
         server.set(6, "holding", 31, value)
-        place.when(
-            "live", lambda status, value=value: reported(status, "count") == str(value), 4, "the live one goes on"
-        )
+        place.when("live", counts(value), 4, "the live one goes on")
     server.silent()
     place.when("dead", lambda status: status.get("state") == "online", 35, "the dead one is back")
 
@@ -233,7 +239,7 @@ def test_offline_from_a_cold_boot_on_it_polls_and_tells_the_newest_later(place: 
     place.edge.start()
     for value in (1, 2, 3):
         server.set(4, "holding", 31, value)
-        wait_for(lambda value=value: place.history("one", "count")[-1]["value"] == str(value), SOON, "a new sample")
+        wait_for(functools.partial(_newest_is, place, str(value)), SOON, "a new sample")
     assert len(place.history("one")) >= before + 3
     assert "online" in place.edge.command("get", "devices")
     assert reported(place.statuses()["one"], "count") != "3"

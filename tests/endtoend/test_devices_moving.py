@@ -14,8 +14,22 @@ from testbed.daemons import Edge
 from testbed.modbus import ModbusServer
 from testbed.ports import free_port
 from testbed.process import Daemon, wait_for
-from tests.endtoend.yard import SOON, Json, Mapper, Yard, device, documents, model, outcome, prop, ready, reported
-from tests.endtoend.yard import told, wanting, yard
+from tests.endtoend.yard import (
+    SOON,
+    Json,
+    Mapper,
+    Yard,
+    device,
+    documents,
+    model,
+    outcome,
+    prop,
+    ready,
+    reported,
+    told,
+    wanting,
+    yard,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -1,4 +1,4 @@
-"""Samples on their way out: kept while nobody takes them and over a crash, delivered whole and in order, and counted."""
+"""Samples on their way out: kept while nobody takes them and over a crash, delivered in order, and counted."""
 
 import json
 import tempfile
@@ -75,8 +75,8 @@ def test_every_sample_arrives_although_sinks_broker_and_edgecore_die(place: Yard
     with receiving(receiver), broker.client().subscribe(TOPIC) as app:
         counters = (prop(name, visitor={"signal": "counter", "high": 100000}, unit="C") for name in NAMES)
         place.kubectl.apply(model("oven", "simulated", *counters), pushed(receiver.url, broker))
-        for path in ("/json", "/text", "/v1/metrics", "/api/v2/write"):
-            wait_for(lambda path=path: _at(receiver, path), SOON, f"something comes to {path}")
+        paths = ("/json", "/text", "/v1/metrics", "/api/v2/write")
+        wait_for(lambda: all(_at(receiver, path) for path in paths), SOON, "something comes to each")
         app.wait(1)
         _check_forms(receiver)
     before = {json.loads(one.body)["seq"] for one in _at(receiver, "/json")}
