@@ -1,16 +1,22 @@
-"""Drivers that break one rule each: exactly that check fails, and says what to do."""
+"""Drivers that break one rule each: exactly that check fails, and says what to do.
+
+Grading one takes two seconds, in which it mostly waits for nothing to come. So they are graded beside each other, in
+processes: a check counts what is left behind in its own.
+"""
 
 import asyncio
 import logging
+import multiprocessing
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 import pytest
 
 from edgecore.devices.driver import BadSetting, Device, DeviceRefused, DeviceSilent, Driver, Outcome, Property, Value
-from edgecore.devices.kit import CHECKS, Verdict, check, grade, runner
+from edgecore.devices.kit import CHECKS, Report, Verdict, check, grade, runner
 from tests.unit.edgecore.devices.kit.thermometer import OvenBench, Thermometer, bench_of
 
 
@@ -254,21 +260,36 @@ class LeavesThread(Thermometer):
 PLANTED = [found for found in list(globals().values()) if isinstance(found, type) and issubclass(found, Driver)]
 PLANTED = [found for found in PLANTED if found not in (Driver, Thermometer)]
 
+_AT_ONCE = 4
+"""More would make each other late on a machine with two cores."""
+
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_driver_in_order_passes(name: str) -> None:
     check(OvenBench(), name)
 
 
+def graded(planted: type[Driver]) -> Report:
+    return grade(bench_of(planted))
+
+
+@pytest.fixture(scope="module")
+def reports(request: pytest.FixtureRequest) -> Iterator[Mapping[type[Driver], Future[Report]]]:
+    """Of those that this run asks for."""
+    wanted = [item.callspec.params["planted"] for item in request.session.items if _asks(item)]  # type: ignore[attr-defined]
+    with ProcessPoolExecutor(_AT_ONCE, multiprocessing.get_context("spawn")) as pool:
+        yield {planted: pool.submit(graded, planted) for planted in wanted}
+
+
+def _asks(item: pytest.Item) -> bool:
+    return getattr(item, "originalname", "") == test_exactly_the_broken_rule_fails.__name__
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.__name__)
-def test_exactly_the_broken_rule_fails(planted: type[Driver]) -> None:
+def test_exactly_the_broken_rule_fails(planted: type[Driver], reports: Mapping[type[Driver], Future[Report]]) -> None:
     broken, _, reason = (planted.__doc__ or "").partition(": ")
-    try:
-        report = grade(bench_of(planted))
-    finally:
-        for left in LeavesSocket.kept:
-            left.close()
+    report = reports[planted].result()
     assert [(finding.check, finding.verdict) for finding in report.failed] == [(broken, Verdict.FAIL)], report.table()
     assert reason in report.failed[0].reason
 
