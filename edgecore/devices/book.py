@@ -6,25 +6,21 @@ the MQTT topics and DMI. After it: `reporter`, which tells the cloud.
 """
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from device_models import values
-from device_models.errors import BadValue, Complaint
-from device_models.fields import shown
-from device_models.model import Desired, Device, Property, Value
-from device_models.twin import End, Origin, Side, Twin, Wish
-from edgecore.devices import plan
+from device_models.errors import Complaint
+from device_models.model import Device, Property, Value
+from device_models.twin import End, Side, Twin
+from edgecore.devices import plan, wishes
 from edgecore.devices.changes import applied
 from edgecore.devices.contract import BadTwin, Change, Changed, Membership, Standing, UnknownDevice
 from edgecore.devices.draft import Draft
 from edgecore.devices.entry import ONLINE, STATES, Entry, Ready, dump, restore
 from edgecore.devices.feed import Feed
 from edgecore.devices.plan import Last, News
-from edgecore.devices.times import milliseconds
 from edgecore.store.errors import StoreError, StoreFull
 from edgecore.store.telemetry import Ledger, Sample, Telemetry
 from edgelink.aio.clock import Clock, rfc3339
@@ -151,18 +147,18 @@ class Book:
         if await self._store(entry, self._samples(entry, found, at), id):
             self._take(entry, found, at)
 
-    async def _store(self, entry: Entry, samples: Sequence[Sample], id: str, wishes: Draft | None = None) -> bool:
+    async def _store(self, entry: Entry, samples: Sequence[Sample], id: str, beside: Draft | None = None) -> bool:
         """False: a repeat. Raises StoreFull, UnknownDevice. Until the caller acts, no checkpoint covers *samples*.
 
-        *wishes* are written in the same breath as *id*: a crash must not leave the one without the other.
+        *beside* is written in the same breath as *id*: a crash must not leave the one without the other.
         """
         device, covered = entry.device, self._covered(entry)
-        twin = (device.uid, dump(dataclasses.replace(entry, twins=wishes.twins)), covered) if wishes else None
+        twin = (device.uid, dump(dataclasses.replace(entry, twins=beside.twins)), covered) if beside else None
         entry.storing += 1
         try:
             fresh = await self._telemetry.store(device.id, samples, id, twin)
         except StoreFull:
-            if wishes:
+            if beside:
                 self._save(entry)  # instead of what was refused
             raise
         except StoreError as gone:
@@ -218,12 +214,8 @@ class Book:
         """Take over the desired values of the Device object that are news. They hold with the disk full too."""
         change = Draft(entry)
         for prop in entry.device.properties.values():
-            known = entry.twins.get(prop.name)
-            if prop.desired is None or not prop.desired.value:
-                if known and known.wish.token:
-                    change.put(prop.name, _withdrawn(known))
-                continue
-            self._desire(entry, prop, prop.desired, known, change)
+            if after := wishes.taken(prop, entry.twins.get(prop.name), self._moment()):
+                change.put(prop.name, after)
         change.settle()
         if change.empty:
             return
@@ -232,21 +224,6 @@ class Book:
         except StoreFull as full:
             log.warning("wishes for %s are not on the disk: %s", clean(entry.device.id), clean(full))
         self._announce(entry, change)
-
-    def _desire(self, entry: Entry, prop: Property, desired: Desired, known: Twin | None, change: Draft) -> None:
-        fault = _fault(prop, desired)
-        token = _token(desired) + (plan.UNFIT if fault else "")
-        stamped = milliseconds(desired.metadata.get("timestamp", ""))
-        if not plan.supersedes(known, token, stamped):
-            if known and not plan.same_change(known, token):
-                seen = dataclasses.replace(known, wish=dataclasses.replace(known.wish, token=token))
-                change.put(prop.name, seen)
-            return
-        wish = Wish(origin=Origin.CLOUD, expires=milliseconds(desired.expires), token=token)
-        twin = dataclasses.replace(known or Twin(), type=values.twin_type(prop.type))
-        at = self._moment() if stamped is None else stamped
-        twin = twin.wanted(desired.value, at, wish)
-        change.put(prop.name, twin.ended(End.REJECTED, fault) if fault else twin)
 
     async def end(self, entry: Entry, name: str, of: Side | None, end: End, reason: str = "") -> None:
         """This became of the wish for *of*; a newer one is left alone. On the disk when it returns.
@@ -270,8 +247,8 @@ class Book:
         entry = self.entry(device)
         samples: list[Sample] = []
         draft = self._draft(entry, changes, samples)
-        wishes = draft if id and not draft.only_actual else None
-        if (samples or id) and not await self._store(entry, samples, id, wishes):
+        beside = draft if id and not draft.only_actual else None
+        if (samples or id) and not await self._store(entry, samples, id, beside):
             return Changed(device, {}, {})
         # Anew: a driver may have reported while the disk was busy.
         draft = self._draft(entry, changes, [])
@@ -361,32 +338,8 @@ def _standing(entry: Entry) -> Standing:
     return Standing(entry.device, entry.state, entry.last_online)
 
 
-def _fault(prop: Property, desired: Desired) -> str:
-    """Why no driver could write it; empty: one could."""
-    try:
-        values.desired(desired.value, prop)
-    except BadValue as bad:
-        return str(bad)
-    if desired.expires and milliseconds(desired.expires) is None:
-        return f"expires {shown(desired.expires)} is neither RFC 3339 nor milliseconds since 1970"
-    return ""
-
-
 def _unsure(twin: Twin | None) -> bool:
     return twin is not None and twin.wish.end is End.UNKNOWN and twin.expected is not None and not twin.differs
-
-
-def _withdrawn(known: Twin) -> Twin:
-    """The cloud wants nothing any more; should it want the same again, that is another wish."""
-    if known.wish.origin is Origin.CLOUD and known.wish.end.open:
-        known = known.ended(End.EXPIRED, "withdrawn before the device had it")
-    return dataclasses.replace(known, wish=dataclasses.replace(known.wish, token=""))
-
-
-def _token(desired: Desired) -> str:
-    return hashlib.blake2b(
-        json.dumps([desired.value, sorted(desired.metadata.items())]).encode(), digest_size=8
-    ).hexdigest()
 
 
 def _destinations(device: Device) -> dict[str, frozenset[str]]:
