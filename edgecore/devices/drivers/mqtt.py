@@ -67,15 +67,18 @@ class MqttDriver(Driver):
     async def connect(self) -> None:
         if not self._bus.connected:
             raise DeviceSilent("there is no connection to the MQTT broker")
-        filters = [*self._by_topic]
-        if self._availability and self._availability.topic not in filters:
-            filters.append(self._availability.topic)
+        filters = list(self._by_topic)
+        if self._availability:  # first: its word must not have to wait behind what the others retain
+            filters = [self._availability.topic, *(text for text in filters if text != self._availability.topic)]
         self._messages = self._open.enter_context(self._bus.subscribe(*filters, endures=False))
         if self._availability:
             await self._wait_available(self._messages, self._availability.topic)
 
     async def _wait_available(self, messages: AsyncIterator[Message], topic: str) -> None:
-        """Raises DeviceSilent. What comes before its word is kept for `readings`."""
+        """Raises DeviceSilent. What comes before its word is kept for `readings`.
+
+        That may be so much that the broker waits for us: then its word comes only after we have taken what there is.
+        """
         try:
             async with asyncio.timeout(self.timeout / 2):
                 async for message in messages:
@@ -84,6 +87,8 @@ class MqttDriver(Driver):
                         self._judge(message)
                         return
         except TimeoutError as cause:
+            if not all(message.retained for message in self._early):
+                return
             raise DeviceSilent(f"nothing on {clean(topic)} says that the device is there") from cause
         except BrokerGone as cause:
             raise DeviceSilent(str(cause)) from cause

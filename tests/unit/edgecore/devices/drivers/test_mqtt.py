@@ -113,6 +113,35 @@ async def test_without_a_word_that_it_is_there_a_device_is_silent() -> None:
     await driver.close()
 
 
+async def test_what_the_broker_kept_is_taken_though_the_word_is_behind_it() -> None:
+    """A broker sends a hundred messages ahead and no more: to wait for the word before taking them is for ever."""
+    bus = FakeBus()
+    driver = MqttDrivers(bus)(thermostat({"availabilityTopic": "th/lwt"}))
+    driver.timeout = 0.1
+    connecting = asyncio.create_task(driver.connect())
+    await asyncio.sleep(0)
+    bus.deliver("th/state", b'{"t": 1}')
+    await connecting
+    readings = driver.readings()
+    [reading] = await anext(readings)
+    assert reading.values == {"t": 1}
+    bus.deliver("th/lwt", b"offline")
+    with pytest.raises(DeviceSilent, match="offline"):
+        await anext(readings)
+    assert not bus.unacknowledged
+    await driver.close()
+
+
+async def test_what_is_retained_does_not_say_that_a_device_is_there() -> None:
+    bus = FakeBus()
+    bus.retained["th/state"] = b'{"t": 1}'
+    driver = MqttDrivers(bus)(thermostat({"availabilityTopic": "th/lwt"}))
+    driver.timeout = 0.02
+    with pytest.raises(DeviceSilent, match="th/lwt"):
+        await driver.connect()
+    await driver.close()
+
+
 async def test_the_loss_of_the_broker_ends_the_readings() -> None:
     bus = FakeBus()
     driver = await connected(bus)
