@@ -26,6 +26,7 @@ from device_models.model import Device, Property, Value, ValueType
 _STEP: Final = re.compile(r"""\.?([^.\[\]"'$]+)|\[(\d{1,6})\]|\["([^"]*)"\]|\['([^']*)'\]""")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]*)\}")
 _SHOWN: Final = 60
+_KEYS: Final = frozenset({"topic", "jsonpath", "commandtopic", "commandtemplate", "payloadon", "payloadoff"})
 
 Path = tuple[str | int, ...]
 
@@ -54,9 +55,13 @@ class Availability:
 
 
 def channels(device: Device, complaints: list[Complaint]) -> dict[str, Channel]:
-    """The channel of each property that has one."""
+    """The channel of each property that has one. One that says nothing of topics is left to ``$hw/events/…``."""
     common = Fields(device.config, "spec.protocol.configData", complaints).text("topic", "")
-    return {name: _channel(prop, common, complaints) for name, prop in device.properties.items()}
+    return {
+        name: _channel(prop, common, complaints)
+        for name, prop in device.properties.items()
+        if common or _KEYS & {key.casefold() for key in prop.visitor}
+    }
 
 
 def availability(device: Device, complaints: list[Complaint]) -> Availability | None:

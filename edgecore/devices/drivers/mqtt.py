@@ -129,7 +129,9 @@ class MqttDriver(Driver):
         return found
 
     async def write(self, prop: Property, value: Value) -> None:
-        channel = self._channels[prop.name]
+        channel = self._channels.get(prop.name)
+        if channel is None:
+            return  # the delta on $hw/events tells whoever plays this device
         if not channel.command_topic:
             raise DeviceRefused(f"{prop.name} cannot be written: its visitor has no commandTopic")
         try:

@@ -166,3 +166,19 @@ async def test_the_loss_of_the_broker_ends_the_readings() -> None:
 def test_bad_settings(config: dict[str, object]) -> None:
     with pytest.raises(BadSetting, match=r"configData"):
         MqttDrivers(FakeBus())(thermostat(config))
+
+
+async def test_a_device_that_speaks_on_the_twin_topics_only() -> None:
+    bus = FakeBus()
+    prop = Property(name="t", writable=True, visitor={"unit": "C"})
+    driver = await connected(bus, Device(namespace="a", name="app", properties={"t": prop}))
+    readings = driver.readings()
+    waiting = asyncio.ensure_future(anext(readings))
+    await driver.write(prop, "5")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert bus.sent == []
+    bus.cut()
+    with pytest.raises(DeviceSilent):
+        await waiting
+    await driver.close()
