@@ -1,32 +1,31 @@
 """One device: connect, then carry out wishes and read what is due, until the connection is gone; wait, and again.
 
-Owns the order: a wish goes before a read; what a wish became is on the disk before anybody hears of it; a wish whose
-write was cut off is looked up in the device before it is written again. A driver's mistake costs its own device only.
+Owns the order, a wish goes before a read, and the pauses. A driver's mistake costs its own device only. Read next:
+`carrier` (wishes), `voice` (what is said of the device).
 """
 
 import asyncio
 import contextlib
-import logging
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 
-from device_models import values
-from device_models.errors import BadValue
 from device_models.model import Property, Value
-from device_models.twin import End, Twin
+from device_models.twin import End
 from edgecore.devices import plan
 from edgecore.devices.book import Book
+from edgecore.devices.carrier import Carrier, Silent, of
 from edgecore.devices.contract import Changed
-from edgecore.devices.driver import BadSetting, DeviceRefused, DeviceSilent, Driver, Outcome, Reading
+from edgecore.devices.driver import BadSetting, DeviceSilent, Driver, Reading
 from edgecore.devices.entry import OFFLINE, ONLINE, Entry, Ready
 from edgecore.devices.plan import Schedule
 from edgecore.devices.registry import Factory
+from edgecore.devices.sorting import sorted_out
+from edgecore.devices.voice import MESSAGE, Voice
 from edgecore.store.errors import StoreFull
-from edgecore.store.recorder import NORMAL, WARNING, Recorder, Subject
+from edgecore.store.recorder import WARNING, Recorder
 from edgelink.aio.backoff import next_delay
 from edgelink.aio.clock import Clock
-from edgelink.aio.logs import bind, clean
+from edgelink.aio.logs import clean
 from edgelink.aio.supervisor import causes
 
 
@@ -38,10 +37,8 @@ class Drivers(Protocol):
     def why(self, protocol: str) -> str: ...
 
 
-Silent: Final = (DeviceSilent, OSError, EOFError)  # TimeoutError is an OSError
 _FIRST: Final = 0.5
 _CAP: Final = 30.0
-_MESSAGE: Final = 1024
 _CLOSING: Final = 5.0
 """Seconds that a driver may take to let go of its device."""
 _LOOK: Final = 60.0
@@ -54,7 +51,7 @@ class DeviceWorker:
     def __init__(
         self, entry: Entry, book: Book, drivers: Drivers, recorder: Recorder, clock: Clock, *, waits: str = ""
     ) -> None:
-        self._entry, self._book, self._drivers, self._recorder, self._clock = entry, book, drivers, recorder, clock
+        self._entry, self._book, self._drivers, self._clock = entry, book, drivers, clock
         self._waits = waits
         """What is missing before any driver could work; empty: nothing."""
         self._wake = asyncio.Event()
@@ -62,7 +59,8 @@ class DeviceWorker:
         self._failures = 0
         """Attempts in a row that came to nothing."""
         self._faults: dict[str, str] = {}
-        self._log = bind(logging.getLogger(__name__), device=entry.device.id)
+        self._voice = Voice(entry, book, recorder)
+        self._wishes = Carrier(entry, book, self._voice, clock, self.wake)
 
     def hear(self, change: Changed) -> None:
         """Twins changed: there may be something to carry out, or to say of what nobody could."""
@@ -72,7 +70,7 @@ class DeviceWorker:
             before = change.before.get(name)
             fresh = twin and (before is None or before.expected is not twin.expected)
             if twin and fresh and twin.wish.end is End.REJECTED:
-                self._say(WARNING, "DesiredRejected", f"{name}: {twin.wish.reason}")
+                self._voice.say(WARNING, "DesiredRejected", f"{name}: {twin.wish.reason}")
 
     def wake(self) -> None:
         """A wish came."""
@@ -87,10 +85,10 @@ class DeviceWorker:
         while not _cancelled():
             pause: float | None = None
             if self._waits:
-                self._stands(self._entry.state, Ready("False", "ModelMissing", self._waits))
+                self._voice.stands(self._entry.state, Ready("False", "ModelMissing", self._waits))
             elif (factory := self._drivers.factory(self._entry.device.protocol)) is None:
                 why = self._drivers.why(self._entry.device.protocol)
-                self._stands(self._entry.state, Ready("Unknown", "NoDriver", why))
+                self._voice.stands(self._entry.state, Ready("Unknown", "NoDriver", why))
             else:
                 pause = await self._attempt(factory)
             if not _cancelled():  # a driver may have swallowed it
@@ -102,15 +100,15 @@ class DeviceWorker:
             async with self._connected(factory) as driver:
                 await self._serve(driver)
         except BadSetting as bad:
-            self._stands(OFFLINE, Ready("False", "BadSetting", str(bad)))
+            self._voice.stands(OFFLINE, Ready("False", "BadSetting", str(bad)))
             return None
         except Silent as error:
-            self._stands(OFFLINE, Ready("False", "Silent", str(error) or "the device does not answer in time"))
+            self._voice.stands(OFFLINE, Ready("False", "Silent", str(error) or "the device does not answer in time"))
         except (Exception, asyncio.CancelledError) as bug:
             if _cancelled():
                 raise
-            self._log.warning("the driver failed", exc_info=bug)
-            self._stands(OFFLINE, Ready("False", "DriverFailed", f"{_of(bug)}; see the log of edgecore"))
+            self._voice.log.warning("the driver failed", exc_info=bug)
+            self._voice.stands(OFFLINE, Ready("False", "DriverFailed", f"{of(bug)}; see the log of edgecore"))
         self._failures += 1
         return next_delay(self._failures, first=_FIRST, cap=_CAP)
 
@@ -121,7 +119,7 @@ class DeviceWorker:
             async with asyncio.timeout(driver.timeout):
                 await driver.connect()
             self._faults = {}
-            self._stands(ONLINE, self._working())
+            self._voice.stands(ONLINE, self._working())
             yield driver
         finally:
             await self._close(driver)
@@ -132,7 +130,7 @@ class DeviceWorker:
             async with asyncio.timeout(_CLOSING):
                 await driver.close()
         except Exception as bug:  # noqa: BLE001 - a driver may be anybody's code
-            self._log.warning("the driver did not close: %s", clean(_of(bug)))
+            self._voice.log.warning("the driver did not close: %s", clean(of(bug)))
 
     async def _serve(self, driver: Driver) -> None:
         if driver.polled:
@@ -142,7 +140,7 @@ class DeviceWorker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive(driver), name=f"readings of {self._entry.device.id}")
                 while True:
-                    await self._carry_out(driver)
+                    await self._wishes.carry_out(driver)
                     self._failures = 0
                     await self._wait(None)
         except BaseExceptionGroup as failed:
@@ -153,7 +151,7 @@ class DeviceWorker:
         if self._failures and (due := schedule.take(self._clock.now())):
             await self._read(driver, due)  # a write may be what made it fail: else nobody would see a value again
         while True:
-            await self._carry_out(driver)
+            await self._wishes.carry_out(driver)
             if due := schedule.take(self._clock.now()):
                 await self._read(driver, due)
             self._failures = 0
@@ -172,11 +170,11 @@ class DeviceWorker:
         raise DeviceSilent("the device sends nothing any more")
 
     async def _take(self, batch: Sequence[Reading]) -> None:
-        sorted_out = [(reading, *self._sorted(reading.values, [])) for reading in batch]
+        known = [(reading, *sorted_out(self._entry.device, reading.values)) for reading in batch]
         # All at once: they share one commit.
-        await asyncio.gather(*(self._record(reading, good) for reading, good, _ in sorted_out))
+        await asyncio.gather(*(self._record(reading, good) for reading, good, _ in known))
         self._book.seen(self._entry)
-        for _, good, bad in sorted_out:
+        for _, good, bad in known:
             self._note({**{name: why for name, why in self._faults.items() if name not in good}, **bad})
 
     async def _record(self, reading: Reading, good: Mapping[str, Value]) -> None:
@@ -186,7 +184,7 @@ class DeviceWorker:
                 return
             except StoreFull as full:
                 # Not acknowledged meanwhile: the device, or its broker, keeps what follows.
-                self._log.warning("readings wait for room on the disk: %s", clean(full))
+                self._voice.log.warning("readings wait for room on the disk: %s", clean(full))
                 await self._clock.sleep(_CAP)
 
     # --- reads
@@ -194,124 +192,20 @@ class DeviceWorker:
     async def _read(self, driver: Driver, due: list[Property]) -> None:
         async with asyncio.timeout(driver.timeout):
             found = await driver.read(due)
-        good, bad = self._sorted(found, due)
+        good, bad = sorted_out(self._entry.device, found, due)
         self._book.seen(self._entry)
         self._book.report(self._entry, good)
         self._note({**{name: why for name, why in self._faults.items() if name not in good}, **bad})
 
-    def _sorted(self, found: Mapping[str, Outcome], asked: list[Property]) -> tuple[dict[str, Value], dict[str, str]]:
-        """What came, as the model wants it, and what is wrong with the rest."""
-        good: dict[str, Value] = {}
-        bad = {prop.name: "no value came" for prop in asked if prop.name not in found}
-        properties = self._entry.device.properties
-        for name, outcome in found.items():
-            prop = properties.get(name)
-            if prop is None:
-                continue
-            if isinstance(outcome, DeviceRefused):
-                bad[name] = str(outcome)
-                continue
-            try:
-                good[name] = values.coerce(outcome, prop)
-            except BadValue as why:
-                bad[name] = str(why)
-        return good, bad
-
     def _note(self, faults: dict[str, str]) -> None:
         if faults != self._faults:
             self._faults = faults
-            self._stands(ONLINE, self._working())
+            self._voice.stands(ONLINE, self._working())
 
     def _working(self) -> Ready:
         said = [f"{name}: {why}" for name, why in sorted(self._faults.items())]
         said += [str(complaint) for complaint in self._entry.complaints]
-        return Ready("True", "Degraded" if said else "Connected", "; ".join(said)[:_MESSAGE])
-
-    # --- wishes
-
-    async def _carry_out(self, driver: Driver) -> None:
-        await self._expire()
-        for prop in plan.writes(self._entry.device, self._entry.twins):
-            await self._fulfil(driver, prop)
-
-    async def _fulfil(self, driver: Driver, prop: Property) -> None:
-        await self._expire()
-        twin = self._entry.twins.get(prop.name)
-        if twin is None or twin.expected is None or not twin.wish.end.open:
-            return  # it went while another was carried out
-        try:
-            value = values.desired(twin.expected.value, prop)
-        except BadValue as bad:
-            await self._end(prop.name, twin, End.REJECTED, str(bad))
-            return
-        if twin.wish.end is End.WRITING and driver.polled and await self._holds(driver, prop, value):
-            await self._end(prop.name, twin, End.APPLIED)
-            return
-        await self._end(prop.name, twin, End.WRITING)
-        if not self._still(prop.name, twin):
-            self.wake()
-            return
-        try:
-            async with asyncio.timeout(min(driver.timeout, self._left(twin))):
-                await driver.write(prop, value)
-        except DeviceRefused as no:
-            await self._end(prop.name, twin, End.REJECTED, str(no))
-        except (*Silent, BadSetting):
-            raise
-        except Exception as bug:
-            # Not tried again: it would fail again, and nothing else would ever be done for this device.
-            await self._end(prop.name, twin, End.UNKNOWN, f"the driver failed: {_of(bug)}"[:_MESSAGE])
-            raise
-        else:
-            await self._confirm(driver, prop, value, twin)
-
-    def _still(self, name: str, twin: Twin) -> bool:
-        """Whether the wish of *twin* is the one to carry out: another may have come while the disk was busy."""
-        now = self._entry.twins.get(name)
-        return now is not None and now.expected is twin.expected and now.wish.end.open
-
-    async def _confirm(self, driver: Driver, prop: Property, value: Value, twin: Twin) -> None:
-        if not driver.polled:
-            await self._end(prop.name, twin, End.UNKNOWN, "sent; the device has not confirmed it yet")
-        elif await self._holds(driver, prop, value):
-            await self._end(prop.name, twin, End.APPLIED)
-        else:
-            now = self._entry.twins.get(prop.name)
-            found = f"reads {now.actual.value}" if now and now.actual else "does not tell its value"
-            await self._end(prop.name, twin, End.UNKNOWN, f"written, but the device {found}"[:_MESSAGE])
-
-    async def _holds(self, driver: Driver, prop: Property, value: Value) -> bool:
-        """Whether the device has *value*, by reading it back."""
-        async with asyncio.timeout(driver.timeout):
-            found = await driver.read([prop])
-        good, _ = self._sorted(found, [prop])
-        self._book.report(self._entry, good)
-        return prop.name in good and plan.close_enough(prop, value, good[prop.name])
-
-    async def _expire(self) -> None:
-        if plan.next_expiry(self._entry.twins.values()) is None:
-            return
-        now = int(self._clock.utc().timestamp() * 1000)
-        for name, twin in [(name, twin) for name, twin in self._entry.twins.items() if plan.expired(twin, now)]:
-            if twin.wish.end is End.WRITING:
-                await self._end(name, twin, End.UNKNOWN, "its time ran out while it was being written")
-            else:
-                await self._end(name, twin, End.EXPIRED, "its time was over before the device had it")
-
-    def _left(self, twin: Twin) -> float:
-        """Seconds in which the wish may still be written: a busy bus must not carry it past its time."""
-        if twin.wish.expires is None:
-            return math.inf
-        return max(0.0, twin.wish.expires / 1000 - self._clock.utc().timestamp())
-
-    async def _end(self, name: str, twin: Twin, end: End, reason: str = "") -> None:
-        """With the disk full control goes on: the outcome is in memory and written with the next that can be."""
-        try:
-            await self._book.end(self._entry, name, twin.expected, end, reason)
-        except StoreFull as full:
-            self._log.warning("what became of %s is not on the disk: %s", clean(name), clean(full))
-        if end is End.REJECTED:
-            self._say(WARNING, "DesiredRejected", f"{name}: {reason}")
+        return Ready("True", "Degraded" if said else "Connected", "; ".join(said)[:MESSAGE])
 
     # --- waiting and telling
 
@@ -319,7 +213,7 @@ class DeviceWorker:
         """Without the device: wishes expire all the same. Ends after *seconds*, or when a driver may have come."""
         until = None if seconds is None else self._clock.now() + seconds
         while True:
-            await self._expire()
+            await self._wishes.expire()
             await self._wait(until)
             if self._roused or (until is not None and self._clock.now() >= until):
                 self._roused = False
@@ -342,31 +236,7 @@ class DeviceWorker:
             await asyncio.sleep(0)
         self._wake.clear()
 
-    def _stands(self, state: str, ready: Ready) -> None:
-        before = self._entry.ready
-        message = clean(ready.message)[:_MESSAGE]
-        self._book.stands(self._entry, state, Ready(ready.status, ready.reason, message))
-        if (before.status, before.reason) == (ready.status, ready.reason):
-            return
-        if ready.status == "True":
-            self._log.info("connected%s", f": {message}" if message else "")
-            self._say(NORMAL, ready.reason, message or "the device answers")
-        else:
-            self._log.warning("does not work: %s: %s", ready.reason, message)
-            self._say(WARNING, ready.reason, message)
-
-    def _say(self, kind: str, reason: str, message: str) -> None:
-        device = self._entry.device
-        about = Subject(
-            device.namespace, device.name, device.uid, kind="Device", api_version="devices.kubeedge.io/v1beta1"
-        )
-        self._recorder.record(about, kind, reason, message)
-
 
 def _cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _of(bug: BaseException) -> str:
-    return f"{type(bug).__name__}: {bug}"

@@ -54,7 +54,8 @@ class Topics:
     # --- requests
 
     async def _listen(self, turns: Turns) -> None:
-        with self._bus.subscribe(*names.FILTERS) as messages:
+        # What is retained would come first, however much: it can keep the broker from answering the subscription.
+        with self._bus.subscribe(*names.FILTERS, retained=False) as messages:
             async for message in messages:
                 request = names.parse(message.topic)
                 if request is None or message.retained:
