@@ -125,8 +125,8 @@ class WsPipe(asyncio.Protocol):
     async def receive(self) -> bytes:
         while not self._messages:
             await self._wait_readable()
-        message = self._messages.popleft()
         full = self._is_full()
+        message = self._messages.popleft()
         self._bytes -= len(message)
         if full and not self._is_full() and self._transport:
             self._transport.resume_reading()

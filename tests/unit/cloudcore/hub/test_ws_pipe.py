@@ -1,4 +1,4 @@
-"""The server side of a WebSocket: peers that hang up while they are being answered."""
+"""The server side of a WebSocket: peers that hang up while they are being answered, and peers that say much at once."""
 
 import asyncio
 import http
@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from cloudcore.hub.ws_pipe import WsPipe
+from cloudcore.hub.ws_pipe import QUEUED, QUEUED_BYTES, WsPipe
 from edgelink.errors import Closed
 
 REQUEST = (
@@ -20,7 +20,7 @@ class Wire:
     """As much of a transport as the pipe uses."""
 
     def __init__(self) -> None:
-        self.written, self.closed = b"", False
+        self.written, self.closed, self.reading = b"", False, True
 
     def set_write_buffer_limits(self, high: int) -> None: ...
 
@@ -32,6 +32,12 @@ class Wire:
 
     def close(self) -> None:
         self.closed = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
 
 async def asked() -> tuple[WsPipe, Wire]:
@@ -76,3 +82,19 @@ async def test_to_a_peer_that_said_goodbye_nothing_is_sent() -> None:
     pipe.data_received(b"\x88\x82\x00\x00\x00\x00\x03\xe8")  # a masked close frame, code 1000
     with pytest.raises(Closed):
         await pipe.send(b"hello?")
+
+
+def message(size: int) -> bytes:
+    """A binary frame, masked with nothing."""
+    return b"\x82\xfe" + size.to_bytes(2, "big") + bytes(4) + bytes(size)
+
+
+@pytest.mark.parametrize(("count", "size"), [(QUEUED, 1), (2 * QUEUED, 1), (QUEUED - 1, QUEUED_BYTES // (QUEUED - 1))])
+async def test_a_socket_that_was_not_read_for_a_while_is_read_again(count: int, size: int) -> None:
+    pipe, wire = await asked()
+    pipe.accept(QUEUED_BYTES)
+    pipe.data_received(message(size + 1) * count)
+    assert not wire.reading
+    for _ in range(count):
+        await pipe.receive()
+    assert wire.reading
