@@ -131,6 +131,10 @@ class Book:
         """Devices of which the cloud may have to hear something new."""
         return self._feed.marks()
 
+    def repeats(self) -> AsyncIterator[str]:
+        """Devices with samples that say nothing new."""
+        return self._feed.repeats()
+
     def membership(self) -> AsyncIterator[Membership]:
         return self._feed.members(lambda: [entry.device for entry in self._entries.values()])
 
@@ -196,6 +200,8 @@ class Book:
                 self._reported(entry, prop, values.render(value), moment, change)
         change.settle()
         self._announce(entry, change)
+        if samples and change.empty:
+            self._feed.repeat(entry.device.id)
         return samples
 
     @staticmethod

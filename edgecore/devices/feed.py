@@ -66,6 +66,7 @@ class Feed:
         self._changed: set[_Merged] = set()
         self._members: set[_Members] = set()
         self._marks: Changes[str] = Changes()
+        self._repeats: Changes[str] = Changes()
 
     def send(self, change: Changed) -> None:
         for listener in self._changed:
@@ -73,6 +74,9 @@ class Feed:
 
     def mark(self, device: str) -> None:
         self._marks.send([device])
+
+    def repeat(self, device: str) -> None:
+        self._repeats.send([device])
 
     def membership(self, news: Membership) -> None:
         for listener in self._members:
@@ -89,6 +93,11 @@ class Feed:
 
     async def marks(self) -> AsyncIterator[str]:
         with self._marks.listen() as listener:
+            while True:
+                yield await listener.next()
+
+    async def repeats(self) -> AsyncIterator[str]:
+        with self._repeats.listen() as listener:
             while True:
                 yield await listener.next()
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 from edgecore.devices import reports
 from edgecore.devices.book import CLOUD, Book
 from edgecore.devices.contract import UnknownDevice
-from edgecore.devices.entry import Entry
 from edgecore.store.outbox import Outbox
 from edgecore.store.telemetry import Telemetry
 from edgelink.aio.clock import Clock
@@ -39,6 +38,8 @@ class Reporter:
         self._turns: dict[str, None] = {}
         """Devices that may have news, in the order of their turns: none starves when all have."""
         self._some = asyncio.Event()
+        self._untold: set[str] = set()
+        """Devices that may have news since their last report."""
         self._told: dict[str, bytes] = {}
         """A digest of what each device was last said to be."""
         self._next: dict[str, float] = {}
@@ -52,6 +53,7 @@ class Reporter:
             group.create_task(self._follow(self._book.marks()), name="device reports due")
             group.create_task(self._speak(), name="device reports")
             group.create_task(self._settle(), name="device reports taken")
+            group.create_task(self._follow_repeats(), name="device reports that say nothing new")
             group.create_task(self._refresh(), name="device reports again")
             try:
                 await asyncio.Event().wait()
@@ -71,6 +73,7 @@ class Reporter:
 
     async def _follow(self, marks: AsyncIterator[str]) -> None:
         async for device in marks:
+            self._untold.add(device)
             if device not in self._turns:
                 self._pauses.mark(device)
 
@@ -116,6 +119,7 @@ class Reporter:
                 self._telemetry.acknowledge(f"{report.key.namespace}/{report.key.name}", CLOUD, seq)
 
     async def _report(self, device: str) -> None:
+        self._untold.discard(device)
         try:
             entry = self._book.entry(device)
         except UnknownDevice:
@@ -125,7 +129,7 @@ class Reporter:
         status = reports.status(entry, self._node, self._telemetry.ledger(device))
         told = _digest(entry.device.uid, reports.essence(status))
         if self._told.get(device) == told:
-            self._telemetry.acknowledge(device, CLOUD, self._covered(entry))
+            self._settle_repeats(device)
             return
         self._tokens -= 1
         self.made += 1
@@ -136,11 +140,15 @@ class Reporter:
         revision = await self._outbox.put(key, Uid(entry.device.uid), Action.STATUS, body, durable=False)
         self._upto[key] = (revision, seq)
 
-    def _covered(self, entry: Entry) -> int:
-        """A sample that changed nothing needs no report: it is settled with the one before, if that is."""
-        revision, seq = self._upto.get(_key(entry.device.id), (0, 0))
-        settled = revision and self._telemetry.cursor(entry.device.id, CLOUD) >= seq
-        return self._telemetry.last_seq(entry.device.id) if settled else 0
+    async def _follow_repeats(self) -> None:
+        async for device in self._book.repeats():
+            self._settle_repeats(device)
+
+    def _settle_repeats(self, device: str) -> None:
+        """A sample that changed nothing needs no report: it is settled with the one before, once that is."""
+        revision, seq = self._upto.get(_key(device), (0, 0))
+        if revision and self._telemetry.cursor(device, CLOUD) >= seq and device not in self._untold:
+            self._telemetry.acknowledge(device, CLOUD, self._telemetry.last_seq(device))
 
 
 def _digest(uid: str, essence: dict[str, Any]) -> bytes:

@@ -123,3 +123,20 @@ async def test_samples_are_settled_when_the_cloud_has_the_report_after_them(desk
         while desk.telemetry.cursor("plant/meter", CLOUD) < 1:
             await asyncio.sleep(0.005)
     assert desk.telemetry.ledger("plant/meter").acknowledged == 1
+
+
+async def test_samples_that_repeat_a_value_are_settled_without_a_report(desk: Desk, clock: FakeClock) -> None:
+    entry = await desk.book.admit(device(prop(only_changes=False)), ())
+    desk.book.report(entry, {"t": 1.0})
+    await desk.settled()
+    [report] = await desk.outbox.pending()
+    await desk.outbox.forget(report)
+    for _ in range(5):
+        desk.book.report(entry, {"t": 1.0})
+    await clock.advance(2.0)
+    async with asyncio.timeout(5):
+        while desk.telemetry.ledger("plant/meter").acknowledged < 6:
+            desk.book.report(entry, {"t": 1.0})
+            await clock.advance(2.0)
+            await asyncio.sleep(0.005)
+    assert desk.values() == ["1"]
