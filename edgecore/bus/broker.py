@@ -88,11 +88,13 @@ class Broker:
             raise BrokerGone(f"the MQTT broker did not take a message: {cause}") from cause
 
     @contextlib.contextmanager
-    def subscribe(self, *filters: str, qos: int = 1, endures: bool = True) -> Iterator[AsyncIterator[Message]]:
+    def subscribe(
+        self, *filters: str, qos: int = 1, endures: bool = True, retained: bool = True
+    ) -> Iterator[AsyncIterator[Message]]:
         for text in filters:
             if not valid_filter(text):
                 raise ValueError(f"cannot subscribe to the filter {clean(text)!r}")
-        with self._inbox.subscribe(filters, qos, endures=endures) as messages:
+        with self._inbox.subscribe(filters, qos, endures=endures, retained=retained) as messages:
             if self._connection:
                 self._connection.in_step.clear()
             yield messages
@@ -179,7 +181,8 @@ class Broker:
         fresh = text in self._inbox.fresh
         self._inbox.fresh.discard(text)  # first: somebody may subscribe again meanwhile
         try:
-            allowed = await wire.want(text, qos, retained=fresh)
+            retained = None if not self._inbox.wants_retained(text) else fresh
+            allowed = await wire.want(text, qos, retained=retained)
         except BaseException:
             if fresh:
                 self._inbox.fresh.add(text)

@@ -42,11 +42,12 @@ class Bus(Protocol):
         """
 
     def subscribe(
-        self, *filters: str, qos: int = 1, endures: bool = True
+        self, *filters: str, qos: int = 1, endures: bool = True, retained: bool = True
     ) -> contextlib.AbstractContextManager[AsyncIterator[Message]]:
         """Messages on *filters* for as long as the context lasts, across reconnects. Bounded: the broker waits.
 
-        Unless it *endures*, the iterator raises BrokerGone when the connection is lost.
+        Unless it *endures*, the iterator raises BrokerGone when the connection is lost. Unless it wants what is
+        *retained*, nothing comes that was published before the broker had the filter.
         Messages that came meanwhile are kept for a subscriber that leaves and is back within half a minute.
         """
 

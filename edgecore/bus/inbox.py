@@ -98,8 +98,8 @@ class Delivery:
 class Subscription(AsyncIterator[Delivery]):
     """What one subscriber still has to do."""
 
-    def __init__(self, filters: Sequence[str], qos: int, *, endures: bool) -> None:
-        self.filters, self.qos, self._endures = tuple(filters), qos, endures
+    def __init__(self, filters: Sequence[str], qos: int, *, endures: bool, retained: bool) -> None:
+        self.filters, self.qos, self.retained, self._endures = tuple(filters), qos, retained, endures
         self._by_number = {identifier(text): text for text in filters}
         self._waiting: collections.deque[Delivery] = collections.deque()
         self._taken: dict[Delivery, None] = {}
@@ -191,10 +191,16 @@ class Inbox:
                 wanted[text] = max(wanted.get(text, 0), subscription.qos)
         return wanted
 
+    def wants_retained(self, text: str) -> bool:
+        """Whether somebody who subscribed to this filter wants what the broker retains."""
+        return any(subscription.retained for subscription in self._subscriptions if text in subscription.filters)
+
     @contextlib.contextmanager
-    def subscribe(self, filters: Sequence[str], qos: int, *, endures: bool = True) -> Iterator[Subscription]:
+    def subscribe(
+        self, filters: Sequence[str], qos: int, *, endures: bool = True, retained: bool = True
+    ) -> Iterator[Subscription]:
         """Messages on *filters* until the block ends."""
-        subscription = Subscription(filters, qos, endures=endures)
+        subscription = Subscription(filters, qos, endures=endures, retained=retained)
         self._subscriptions.append(subscription)
         self.fresh.update(filters)
         self.strays.difference_update(filters)

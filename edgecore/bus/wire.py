@@ -35,6 +35,7 @@ _KEPT: Final = 7 * 24 * 3600
 _OUTGOING: Final = 50
 _SEND_RETAINED: Final = 0
 _SEND_RETAINED_IF_NEW: Final = 1
+_NO_RETAINED: Final = 2
 
 Taken = Callable[[str, bytes, bool, int, Sequence[int]], None]
 """Topic, payload, retained, packet identifier (0 for QoS 0), identifiers of the filters that it came by."""
@@ -108,14 +109,14 @@ class Wire(aiomqtt.Client):
         for confirmation in list(self._pending_publishes.values()):
             confirmation.set()
 
-    async def want(self, text: str, qos: int, *, retained: bool) -> bool:
-        """Subscribe; with *retained* the broker sends what it retains, else only if the subscription is new to it.
+    async def want(self, text: str, qos: int, *, retained: bool | None) -> bool:
+        """Subscribe; whether the broker allows it.
 
-        Whether the broker allows it.
+        With *retained* it sends what it retains, without only if the subscription is new to it, with None never.
         """
         properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
         properties.SubscriptionIdentifier = identifier(text)
-        handling = _SEND_RETAINED if retained else _SEND_RETAINED_IF_NEW
+        handling = _NO_RETAINED if retained is None else _SEND_RETAINED if retained else _SEND_RETAINED_IF_NEW
         options = SubscribeOptions(qos=qos, retainHandling=handling)
         [code] = await self.subscribe(text, options=options, properties=properties)
         return not getattr(code, "is_failure", False)

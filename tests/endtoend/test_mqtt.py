@@ -96,6 +96,21 @@ async def test_both_forms_of_the_topics(broker: Mosquitto, ids: str) -> None:
             assert said[2][1]["delta"] == {"pump": "1"}
 
 
+@pytest.mark.parametrize(("retained", "first"), [(True, b"old"), (False, b"new")])
+async def test_what_is_retained_comes_only_to_those_who_want_it(
+    broker: Mosquitto, retained: bool, first: bytes
+) -> None:
+    """Requests do not: thousands of them would come before the broker's answer to the subscription."""
+    with broker.client() as app:
+        app.publish("kept", "old", retain=True)
+        async with edge(broker) as (bus, _):
+            with bus.subscribe("kept", retained=retained) as messages:
+                await bus.publish("settled", b"")
+                await asyncio.to_thread(app.publish, "kept", "new")
+                message = await asyncio.wait_for(anext(messages), DEADLINE)
+                assert message.payload == first
+
+
 async def test_a_broker_that_is_killed_and_comes_back(broker: Mosquitto) -> None:
     async with edge(broker) as (bus, twins):
         broker.kill()

@@ -69,12 +69,14 @@ class FakeBus:
         await asyncio.sleep(0)
 
     @contextlib.contextmanager
-    def subscribe(self, *filters: str, qos: int = 1, endures: bool = True) -> Iterator[AsyncIterator[FakeMessage]]:
+    def subscribe(
+        self, *filters: str, qos: int = 1, endures: bool = True, retained: bool = True
+    ) -> Iterator[AsyncIterator[FakeMessage]]:
         if not all(map(valid_filter, filters)):
             raise ValueError(filters)
         reader = _Reader(filters, endures)
         self._readers.append(reader)
-        for topic, payload in self.retained.items():
+        for topic, payload in self.retained.items() if retained else ():
             if any(matches(text, topic) for text in filters):
                 reader.put(self._message(topic, payload, retained=True))
         kept, self._kept = self._kept, []

@@ -108,3 +108,13 @@ async def test_quality_of_service_0_is_bounded(caplog: pytest.LogCaptureFixture)
         assert message.id == ""
         message.done()
     assert scene.settled == []
+
+
+async def test_what_is_retained_is_wanted_if_one_of_all_wants_it() -> None:
+    inbox = Scene().inbox
+    with inbox.subscribe(["a", "b"], 1, retained=False):
+        assert not inbox.wants_retained("a")
+        with inbox.subscribe(["a"], 1):
+            assert inbox.wants_retained("a")
+            assert not inbox.wants_retained("b")
+        assert not inbox.wants_retained("a")
