@@ -41,7 +41,6 @@ class ModelProperty:
     maximum: float | int | None = None
     unit: str = ""
     description: str = ""
-    visitor_protocol: str = ""
     visitor: Mapping[str, Any] = dataclasses.field(default_factory=_nothing)
 
 
@@ -158,10 +157,8 @@ class Device:
     """How to connect: the model's protocolConfigData overlaid with the device's configData, keys as written there."""
     properties: Mapping[str, Property] = dataclasses.field(default_factory=_nothing)
     methods: tuple[Method, ...] = ()
-    report_state: bool = False
-    state_cycle: float = 1.0
-    """Seconds between two checks of the device's state."""
     description: str = ""
+    """The label ``description``, which KubeEdge's membership messages carry."""
 
     @property
     def id(self) -> str:

@@ -46,7 +46,6 @@ def device(
         keep(complaints, fields, _shared(fields, model, later, known), properties)
         complaints.extend(later)
     methods = _methods(spec, properties)
-    report_state, state_cycle = _state_report(whole, spec)
     loaded = Device(
         namespace=namespace,
         name=name,
@@ -56,8 +55,7 @@ def device(
         config=frozen(settings),
         properties=frozen(properties),
         methods=methods,
-        report_state=report_state,
-        state_cycle=state_cycle,
+        description=whole.sub("metadata").sub("labels").text("description", longest=63),
     )
     return loaded, tuple(complaints)
 
@@ -77,12 +75,6 @@ def _protocol(spec: Fields, model: DeviceModel | None) -> tuple[str, dict[str, A
     if not name:
         protocol.missing("protocolName", "it chooses the driver")
     return name, merged_config(model.config if model else None, config(protocol, "configData"))
-
-
-def _state_report(whole: Fields, spec: Fields) -> tuple[bool, float]:
-    """``spec.stateReport`` wins entirely if it is there, else what old YAML says in its status."""
-    source = spec.sub("stateReport") if "stateReport" in spec else whole.sub("status")
-    return source.flag("reportToCloud"), _cycle(source, "reportCycle", _DEFAULT_CYCLE)
 
 
 def _shared(

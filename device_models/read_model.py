@@ -55,7 +55,6 @@ def _property(fields: Fields) -> ModelProperty:
         maximum=maximum,
         unit=fields.text("unit", longest=64),
         description=fields.text("description"),
-        visitor_protocol=visitors.text("protocolName", longest=253),
         visitor=frozen(merged_config(None, config(visitors, "configData"))),
     )
 

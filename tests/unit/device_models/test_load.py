@@ -40,7 +40,7 @@ spec:
 DEVICE: dict[str, Any] = yaml.safe_load("""
 apiVersion: devices.kubeedge.io/v1beta1
 kind: Device
-metadata: {name: kiln-1, namespace: plant, uid: u-1}
+metadata: {name: kiln-1, namespace: plant, uid: u-1, labels: {description: by-the-door}}
 spec:
   deviceModelRef: {name: kiln}
   nodeName: edge-1
@@ -86,7 +86,6 @@ def test_a_model_with_everything() -> None:
     heat = kiln.properties["heat"]
     assert (heat.type, heat.writable, heat.unit, heat.description) == (ValueType.FLOAT, False, "C", "Inside")
     assert (heat.minimum, heat.maximum) == (-40, 1300.5)
-    assert heat.visitor_protocol == "modbus"
     assert heat.visitor["offset"] == 10
     assert kiln.properties["setpoint"].writable
     assert kiln.properties["label"].visitor == {}
@@ -97,7 +96,7 @@ def test_a_device_lies_over_its_model() -> None:
     assert complaints == ()
     assert (kiln.id, kiln.uid, kiln.model, kiln.protocol) == ("plant/kiln-1", "u-1", "kiln", "modbus")
     assert kiln.config == {"communicateMode": "TCP", "port": "502", "ip": "10.0.0.9", "slaveID": 4}
-    assert (kiln.report_state, kiln.state_cycle) == (True, 30.0)
+    assert kiln.description == "by-the-door"
     assert list(kiln.properties) == ["heat", "setpoint"]
     heat, setpoint = kiln.properties.values()
     assert heat.visitor == {"register": "HoldingRegister", "offset": 12, "scale": 0.1, "deadBand": 0.5, "limit": 2}
@@ -188,25 +187,6 @@ def test_the_models_protocol_serves_a_device_without() -> None:
     kiln, complaints = load.device(_changed(DEVICE, "spec.protocol", "DELETE"), _model())
     assert complaints == ()
     assert kiln.protocol == "modbus"
-
-
-@pytest.mark.parametrize(
-    ("state_report", "status", "expected"),
-    [
-        (None, None, (False, 1.0)),
-        (None, {"reportToCloud": True, "reportCycle": 5000}, (True, 5.0)),
-        ({"reportToCloud": False}, {"reportToCloud": True, "reportCycle": 5000}, (False, 1.0)),
-        ({}, {"reportToCloud": True}, (False, 1.0)),
-        ({"reportToCloud": True, "reportCycle": 0}, None, (True, 1.0)),
-    ],
-)
-def test_state_report_wins_entirely_over_the_old_status(
-    state_report: object, status: object, expected: tuple[bool, float]
-) -> None:
-    body = {**_changed(DEVICE, "spec.stateReport", state_report), "status": status}
-    kiln, complaints = load.device(body, _model())
-    assert complaints == ()
-    assert (kiln.report_state, kiln.state_cycle) == expected
 
 
 @pytest.mark.parametrize(
@@ -622,12 +602,6 @@ BAD_DEVICES: list[tuple[str, object, list[str], list[str]]] = [
             "! spec.methods[1].name: must be unique: 'Fire' is there already",
             "! spec.methods[2].name: is missing: must be a string of at most 128 bytes",
         ],
-        ["heat", "setpoint"],
-    ),
-    (
-        "spec.stateReport",
-        {"reportToCloud": True, "reportCycle": -1},
-        ["? spec.stateReport.reportCycle: must not be negative, as -1 is: 1 s is taken"],
         ["heat", "setpoint"],
     ),
     (
