@@ -274,19 +274,6 @@ async def test_a_write_goes_before_waiting_reads(bench: Bench) -> None:
     assert sorted(took)[2] < 5 * turn, took
 
 
-async def test_values_that_come_late_are_counted(bench: Bench) -> None:
-    quick = Property(
-        name="quick", type=ValueType.INT, collect_cycle=0.01, visitor={"register": "HoldingRegister", "offset": 0}
-    )
-    driver = await bench.driver(quick)
-    await driver.read([quick])
-    before = bench.drivers.missed("plant/unit-1")
-    bench.server.delay(0.05)
-    await driver.read([quick])
-    assert bench.drivers.missed("plant/unit-1") == before + 1
-    assert bench.drivers.missed_total >= 1
-
-
 async def test_devices_of_one_endpoint_share_the_connection(server: ModbusServer, drivers: ModbusDrivers) -> None:
     bench = Bench(server, drivers, "tcp")
     prop = holding("a", 0)

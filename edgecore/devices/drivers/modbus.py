@@ -1,8 +1,8 @@
 """Modbus devices over TCP and serial lines: one driver per device, one bus per connection.
 
-`ModbusDrivers` makes the drivers and keeps what outlives a connection attempt: the buses, what a device was found to
-refuse, and how often reads were late. A driver turns properties into the fewest reads and values into writes; whose
-turn it is on the connection is the bus's business, bytes on the wire are the line's.
+`ModbusDrivers` makes the drivers and keeps what outlives a connection attempt: the buses, and what a device was found
+to refuse. A driver turns properties into the fewest reads and values into writes; whose turn it is on the connection is
+the bus's business, bytes on the wire are the line's.
 """
 
 import asyncio
@@ -62,23 +62,10 @@ class ModbusDrivers:
         self._group = group
         self._shared: dict[str, _Shared] = {}
         self._known: dict[str, Known] = {}
-        self._missed: dict[str, int] = {}
 
     def __call__(self, device: Device) -> Driver:
         """Raises BadSetting."""
         return ModbusDriver(device, self)
-
-    def missed(self, device_id: str) -> int:
-        """How many values of this device came after the next should have been read, or not at all."""
-        return self._missed.get(device_id, 0)
-
-    @property
-    def missed_total(self) -> int:
-        return sum(self._missed.values())
-
-    def miss(self, device_id: str, count: int) -> None:
-        if count:
-            self._missed[device_id] = self._missed.get(device_id, 0) + count
 
     def known(self, device_id: str, specs: Mapping[str, RegisterSpec]) -> Known:
         """What is known of a device with these registers."""
@@ -138,17 +125,10 @@ class ModbusDriver(Driver):
 
     async def read(self, properties: Sequence[Property]) -> Mapping[str, Outcome]:
         assert self._bus
-        begun = self._drivers.clock.now()
         found: dict[str, Outcome] = {}
         names = tuple(prop.name for prop in properties)
-        deadline = begun + min((prop.collect_cycle for prop in properties), default=0.0)
-        late = len(properties)
-        try:
-            await self._read(self._bus, self._plan(names), deadline, found)
-            took = self._drivers.clock.now() - begun
-            late = sum(took > prop.collect_cycle for prop in properties)
-        finally:
-            self._drivers.miss(self.device.id, late)
+        deadline = self._drivers.clock.now() + min((prop.collect_cycle for prop in properties), default=0.0)
+        await self._read(self._bus, self._plan(names), deadline, found)
         found.update({name: self._bad[name] for name in names if name in self._bad})
         return found
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from device_models.model import Device, Property, ValueType
-from edgecore.devices.driver import DeviceRefused, DeviceSilent
+from edgecore.devices.driver import DeviceRefused
 from edgecore.devices.drivers import modbus
 from edgecore.devices.drivers.modbus import ModbusDriver, ModbusDrivers
-from edgecore.devices.drivers.modbus_contract import NoAnswer, Refusal, Request
+from edgecore.devices.drivers.modbus_contract import Refusal, Request
 from tests.fakes.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -200,20 +200,6 @@ async def test_wishes_of_the_device_are_kept(unit: Unit, drivers: ModbusDrivers)
     unit.asked.clear()
     await driver.read(properties)
     assert unit.asked == [(3, 0, 2), (3, 2, 1), (3, 4, 1)]
-    await driver.close()
-
-
-async def test_a_silent_device_misses_all_its_deadlines(unit: Unit, drivers: ModbusDrivers) -> None:
-    def silent(*_: object) -> bytes:
-        raise NoAnswer("no answer in time")
-
-    properties = [register("a", 0), register("b", 1)]
-    driver = await connected(drivers, *properties)
-    unit.respond = silent
-    with pytest.raises(DeviceSilent):
-        await driver.read(properties)
-    assert drivers.missed("plant/pump") == drivers.missed_total == 2
-    assert drivers.missed("plant/other") == 0
     await driver.close()
 
 
