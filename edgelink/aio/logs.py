@@ -5,7 +5,10 @@ import logging
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Final
+
+_TRACED: Final = 1000
+"""Characters of one line of a traceback."""
 
 
 def clean(text: object, limit: int = 200) -> str:
@@ -23,6 +26,12 @@ class Bound(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
+def _traced(text: str) -> str:
+    """A traceback, each line indented: what an exception from outside says can neither look like a line of ours nor
+    command a terminal."""
+    return "\n".join(f"  {clean(line, _TRACED)}" for line in text.splitlines())
+
+
 def bind(log: logging.Logger, **identity: object) -> Bound:
     """*log* with *identity* in every record."""
     return Bound(log, {key: clean(value) for key, value in identity.items()})
@@ -38,7 +47,7 @@ class TextFormatter(logging.Formatter):
         stamp = self.formatTime(record)
         bound = "".join(f" {key}={value}" for key, value in getattr(record, "bound", {}).items())
         line = f"{stamp} {record.levelname:<7} {record.name}: {record.getMessage()}{bound}"
-        return line if not record.exc_info else f"{line}\n{self.formatException(record.exc_info)}"
+        return line if not record.exc_info else f"{line}\n{_traced(self.formatException(record.exc_info))}"
 
 
 class JsonFormatter(logging.Formatter):

@@ -54,7 +54,19 @@ def test_text_lines_name_the_object_and_keep_the_traceback(capsys: pytest.Captur
     assert stamp.endswith("Z")
     assert line == "INFO    edgecore.link: attached after 2 tries node=press\\n03"
     assert second.endswith("ERROR   edgecore: failed")
-    assert rest[-1] == "LookupError: no way"
+    assert rest[-1] == "  LookupError: no way"
+
+
+def test_what_an_exception_says_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    try:
+        raise LookupError(
+            "the device says \x1b[2J\n2026-01-01T00:00:00.000Z INFO    edgecore: all is well" + 5000 * "x"
+        )
+    except LookupError:
+        logging.getLogger("edgecore").exception("failed")
+    _, *trace = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("  ") and line.isprintable() and len(line) < 2000 for line in trace)
 
 
 def test_json_lines_are_objects(capsys: pytest.CaptureFixture[str]) -> None:
