@@ -119,6 +119,7 @@ class DeviceWorker:
             async with asyncio.timeout(driver.timeout):
                 await driver.connect()
             self._faults = {}
+            self._book.seen(self._entry)
             self._voice.stands(ONLINE, self._working())
             yield driver
         finally:

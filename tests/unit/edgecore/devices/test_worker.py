@@ -239,3 +239,11 @@ async def test_what_a_device_sends_is_kept_and_confirms_a_wish(tmp_path: Path, s
         await it.until(lambda: it.entry.ready.reason == "Degraded")
         script.sends.put_nowait([])
         await it.until(lambda: script.connected == 2)
+
+
+async def test_a_device_that_is_online_was_seen(tmp_path: Path, script: Script) -> None:
+    """One that sends by itself may say nothing for days."""
+    script.polled = False
+    async with bench(tmp_path, script, device(prop())) as it:
+        await it.until(lambda: it.entry.state == "online")
+        assert it.entry.last_online
