@@ -133,8 +133,7 @@ class Pusher:
             return None
         from device_models import load  # late: likewise
 
-        reference = ((body.get("spec") or {}).get("deviceModelRef") or {}).get("name", "")
-        model_key = ObjectKey(Kind.DEVICE_MODEL, key.namespace, str(reference))
+        model_key = ObjectKey(Kind.DEVICE_MODEL, key.namespace, _model_name(body))
         self._models[key] = model_key
         stored = await self._objects.get(model_key)
         model = None
@@ -143,3 +142,11 @@ class Pusher:
                 model, _ = load.model(json.loads(stored.body))
         device, _ = load.device(body, model)
         return device
+
+
+def _model_name(body: Mapping[str, Any]) -> str:
+    """Empty if the object names none, whatever it holds instead."""
+    spec = body.get("spec")
+    reference = spec.get("deviceModelRef") if isinstance(spec, dict) else None
+    name = reference.get("name") if isinstance(reference, dict) else None
+    return name if isinstance(name, str) else ""

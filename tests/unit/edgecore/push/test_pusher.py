@@ -258,6 +258,17 @@ async def test_a_device_that_pushes_no_more_keeps_nothing_waiting(world: World, 
         assert world.pusher.troubles == {}
 
 
+@pytest.mark.parametrize(
+    "spec", ["x", ["pushMethod"], {"deviceModelRef": "pushMethod"}, {"deviceModelRef": {"name": 1}}]
+)
+async def test_an_object_of_any_shape_harms_no_other(world: World, receiver: Receiver, spec: object) -> None:
+    async with world.up():
+        await world.put("devices", "odd", {"kind": "Device", "spec": spec, "pushMethod": 1})
+        await world.device(http(receiver, format="json"))
+        await world.telemetry.store(BOILER, values(0, 1))
+        await world.settled()
+
+
 async def test_a_model_that_comes_late_changes_the_type(world: World, receiver: Receiver) -> None:
     async with world.up():
         await world.device(http(receiver, format="json"))
