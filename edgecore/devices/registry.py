@@ -57,7 +57,7 @@ class Registry:
             return broken
         return (
             f"no driver for protocol '{clean(protocol, 64)}' on this node (there are {', '.join(self.protocols())}): "
-            "install a package that brings one, or start a mapper for it"
+            "install a package that brings one and restart edgecore, or start a mapper for it"
         )
 
     def protocols(self) -> list[str]:

@@ -13,7 +13,8 @@ _PART: Final = 256
 """Samples that are lost together, if it comes to that."""
 _BLOCK: Final = 1024
 """Samples of one row at most."""
-_OVERHEAD: Final = 48
+_OVERHEAD: Final = 88
+"""Bytes that one sample takes besides its text: a number, its time, and three places in a list."""
 
 
 @dataclasses.dataclass(slots=True)

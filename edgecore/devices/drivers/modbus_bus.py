@@ -26,6 +26,7 @@ from edgecore.devices.drivers.modbus_contract import (
 )
 from edgelink.aio.backoff import next_delay
 from edgelink.aio.clock import Clock
+from edgelink.aio.logs import clean
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class Bus:
             self._unit_failed(call, error)
         except Exception as bug:
             # A library's mistake on one connection must not end the daemon.
-            log.exception("%s: the connection failed", self.name)
+            log.exception("%s: the connection failed", clean(self.name))
             self._connection_failed(f"{type(bug).__name__}: {bug}")
             self._silent(call, f"{self.name}: {type(bug).__name__}: {bug}")
         else:

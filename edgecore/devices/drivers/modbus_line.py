@@ -17,6 +17,7 @@ from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 
 from device_models.modbus import Endpoint, SerialEndpoint, TcpEndpoint
 from edgecore.devices.drivers.modbus_contract import Garbled, LineDown, NoAnswer, Refusal, Request
+from edgelink.aio.logs import clean
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,9 @@ def _switch_by_kernel(transport: asyncio.Transport, endpoint: SerialEndpoint) ->
     try:
         transport.sync_serial.rs485_mode = RS485Settings()  # type: ignore[attr-defined]
     except (OSError, ValueError) as error:
-        log.warning("%s: the kernel cannot switch this transceiver, which has to do it by itself: %s", endpoint, error)
+        log.warning(
+            "%s: the kernel cannot switch this transceiver, which has to do it by itself: %s", clean(endpoint), error
+        )
 
 
 class ModbusLine(asyncio.Protocol):
