@@ -118,8 +118,8 @@ def mqtt_setting(value: object) -> None:
         complaints: list[Complaint] = []
         found = Device(namespace="a", name="b", config=config, properties={"p": prop})
         mqtt.availability(found, complaints)
-        channel = mqtt.channels(found, complaints)["p"]
-        if not complaints:
+        channel = mqtt.channels(found, complaints).get("p")
+        if channel and not complaints:
             _take(MESSAGES[0], channel)
             mqtt.command(channel, b"1" if of is ValueType.BYTES else values.parse("1", of))
 
