@@ -317,8 +317,14 @@ class Book:
 
     async def _save_now(self, entry: Entry) -> None:
         device = entry.device
-        if self._current(entry):
+        if not self._current(entry):
+            return
+        try:
             await self._telemetry.save_now(device.id, device.uid, dump(entry), self._covered(entry))
+        except StoreFull:
+            raise
+        except StoreError as gone:
+            raise UnknownDevice(f"device {device.id} has gone from this node meanwhile") from gone
 
     def _current(self, entry: Entry) -> bool:
         """Whether *entry* is not one of a device that has gone: its twins must not overwrite those of the next."""

@@ -30,6 +30,8 @@ from edgelink.objects import DesiredObject, Kind, ObjectKey
 
 log = logging.getLogger(__name__)
 
+_TIMES: Final = 3
+"""How often a worker is asked to end: one that will not must not hold up the others."""
 _AGAIN: Final = 5.0
 """Seconds after which a driver that did not take the hint is cancelled once more."""
 
@@ -188,9 +190,12 @@ class DeviceManager:
 
     async def _stop(self, key: ObjectKey) -> None:
         if running := self._running.pop(key, None):
-            while not running.task.done():  # again and again: a driver may have swallowed it
+            for _ in range(_TIMES):  # a driver may have swallowed it
                 running.task.cancel()
                 await asyncio.wait([running.task], timeout=_AGAIN)
+                if running.task.done():
+                    return
+            log.error("the driver of device %s does not let go; it is left behind", clean(running.device.id))
 
     async def _dismiss(self, device: str) -> None:
         await self._book.dismiss(device)

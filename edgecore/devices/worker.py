@@ -85,14 +85,18 @@ class DeviceWorker:
         while not _cancelled():
             pause: float | None = None
             if self._waits:
-                self._voice.stands(self._entry.state, Ready("False", "ModelMissing", self._waits))
+                self._voice.stands(self._state(), Ready("False", "ModelMissing", self._waits))
             elif (factory := self._drivers.factory(self._entry.device.protocol)) is None:
                 why = self._drivers.why(self._entry.device.protocol)
-                self._voice.stands(self._entry.state, Ready("Unknown", "NoDriver", why))
+                self._voice.stands(self._state(), Ready("Unknown", "NoDriver", why))
             else:
                 pause = await self._attempt(factory)
             if not _cancelled():  # a driver may have swallowed it
                 await self._idle(pause)
+
+    def _state(self) -> str:
+        """Without a driver of ours: what others say of the device, but not what its driver said before it went."""
+        return "unknown" if self._entry.ready.status == "True" else self._entry.state
 
     async def _attempt(self, factory: Factory) -> float | None:
         """Work with the device as long as that goes; seconds until the next attempt, None: it needs other settings."""
