@@ -30,7 +30,6 @@ _PRAGMAS: Final = (
     "synchronous = FULL",
     "wal_autocheckpoint = 1000",
     "journal_size_limit = 4194304",
-    "cache_size = -512",
     "mmap_size = 0",
     "temp_store = MEMORY",
     "busy_timeout = 5000",
@@ -86,7 +85,7 @@ class Database:
         prepare(path, layout)
         async with aiosqlite.connect(path, isolation_level="IMMEDIATE") as connection:
             database = cls(connection, path)
-            await database._set_up(_PRAGMAS)
+            await database._set_up((*_PRAGMAS, f"cache_size = -{layout.cache_kib}"))
             async with asyncio.TaskGroup() as group:
                 group.create_task(database._commit_groups(), name="store writer")
                 yield database

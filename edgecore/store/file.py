@@ -41,6 +41,8 @@ class Layout:
     """What becomes of records that could not be salvaged, for people."""
     thorough: bool = True
     """Whether every start looks at every page; else only after damage was met (a big file would delay the start)."""
+    cache_kib: int = 512
+    """Pages kept in memory. What is only appended to needs few."""
     shrinks: bool = True
     """Whether free pages go back to the file system at a start. A file that is refilled for ever keeps them."""
 

@@ -40,6 +40,7 @@ LAYOUT: Final = Layout(
     salvaged=("DELETE FROM counters",),  # the books are made anew from all blocks
     remedy="samples on unreadable pages are lost and counted as dropped",
     thorough=False,
+    cache_kib=128,
     shrinks=False,
 )
 

@@ -22,7 +22,7 @@ from edgelink.aio.clock import Clock
 from edgelink.aio.logs import clean
 
 if TYPE_CHECKING:
-    from edgecore.devices.dmi.endpoint import Endpoint
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,33 @@ class DmiServer:
             ready()
             await asyncio.Event().wait()
             return
-        # Late: a node without mappers never pays for it.
+        listener = await self._open(path, ready)
+        ready()
+        log.info("mappers are served at %s", path)
+        try:
+            if not self._seats.protocols():
+                await _first_call(listener)
+            await self._serve(listener)
+        finally:
+            listener.close()
+            _remove(path)
+
+    async def _open(self, path: Path, ready: Callable[[], None]) -> socket.socket:
+        failing = False
+        while True:
+            try:
+                return _listen(path)
+            except OSError as error:
+                if not failing:
+                    log.warning("cannot serve mappers at %s: %s; trying again", path, clean(error))
+                failing = True
+                ready()
+                await self._clock.sleep(_AGAIN)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        # Late: a node that never sees a mapper does not pay for them.
+        from grpclib.server import Server
+
         from edgecore.devices.dmi.catalogue import Catalogue
         from edgecore.devices.dmi.desired import Wishes
         from edgecore.devices.dmi.endpoint import Endpoint
@@ -57,36 +83,26 @@ class DmiServer:
         catalogue = Catalogue(self._objects, floats=self._settings.numbers_as_float)
         wishes = Wishes(self._twins, self._clock)
         endpoint = Endpoint(self._settings, catalogue, self._seats, self._twins, wishes, self._clock)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                Reconciler(self._objects, catalogue, self._seats, wishes, self._clock).run(), name="dmi calls"
-            )
-            await self._serve(path, endpoint, ready)
-
-    async def _serve(self, path: Path, endpoint: "Endpoint", ready: Callable[[], None]) -> None:
-        from grpclib.server import Server
-
-        failing = False
-        while True:
-            try:
-                listener = _listen(path)
-                break
-            except OSError as error:
-                if not failing:
-                    log.warning("cannot serve mappers at %s: %s; trying again", path, clean(error))
-                failing = True
-                ready()
-                await self._clock.sleep(_AGAIN)
+        reconciler = Reconciler(self._objects, catalogue, self._seats, wishes, self._clock)
         server = Server([endpoint])
-        await server.start(sock=listener, backlog=_BACKLOG)
-        log.info("mappers are served at %s", path)
-        ready()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            server.close()
-            await server.wait_closed()
-            _remove(path)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(reconciler.run(), name="dmi calls")
+            await server.start(sock=listener, backlog=_BACKLOG)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                server.close()
+                await server.wait_closed()
+
+
+async def _first_call(listener: socket.socket) -> None:
+    """Until somebody connects; the connection waits in the backlog."""
+    loop, called = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener, called.set)
+    try:
+        await called.wait()
+    finally:
+        loop.remove_reader(listener)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -23,6 +23,8 @@ from edgelink.aio.clock import Clock
 
 _PATIENCE: Final = 10.0
 """Seconds that a call may wait for its turns, beside its own time-outs."""
+_REGISTERS: Final = 4096
+"""Distinct registers that are looked up before all are forgotten."""
 _PLANS: Final = 32
 """Sets of properties whose reads a device keeps worked out."""
 
@@ -62,10 +64,17 @@ class ModbusDrivers:
         self._group = group
         self._shared: dict[str, _Shared] = {}
         self._known: dict[str, Known] = {}
+        self._registers: dict[RegisterSpec, RegisterSpec] = {}
 
     def __call__(self, device: Device) -> Driver:
         """Raises BadSetting."""
         return ModbusDriver(device, self)
+
+    def shared(self, specs: Mapping[str, RegisterSpec]) -> Mapping[str, RegisterSpec]:
+        """The same, each register that devices have in common in memory once."""
+        if len(self._registers) > _REGISTERS:
+            self._registers.clear()
+        return {name: self._registers.setdefault(spec, spec) for name, spec in specs.items()}
 
     def known(self, device_id: str, specs: Mapping[str, RegisterSpec]) -> Known:
         """What is known of a device with these registers."""
@@ -104,7 +113,8 @@ class ModbusDriver(Driver):
     def __init__(self, device: Device, drivers: ModbusDrivers) -> None:
         super().__init__(device)
         self._drivers = drivers
-        self._specs, self._bad = _registers(device)
+        specs, self._bad = _registers(device)
+        self._specs = drivers.shared(specs)
         try:
             self._target = target(device)
         except BadTarget as bad:
