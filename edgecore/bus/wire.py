@@ -5,11 +5,13 @@ connection has a client of its own, so that nothing old is sent again behind the
 manual. The receive maximum bounds what the broker sends ahead of them.
 """
 
+import asyncio
 import contextlib
+import math
 import socket
 import ssl
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import aiomqtt
 from aiomqtt import MqttError
@@ -36,6 +38,8 @@ _OUTGOING: Final = 50
 _SEND_RETAINED: Final = 0
 _SEND_RETAINED_IF_NEW: Final = 1
 _NO_RETAINED: Final = 2
+
+T = TypeVar("T")
 
 Taken = Callable[[str, bytes, bool, int, Sequence[int]], None]
 """Topic, payload, retained, packet identifier (0 for QoS 0), identifiers of the filters that it came by."""
@@ -82,6 +86,19 @@ class Wire(aiomqtt.Client):
     ) -> None:
         self.resumed = bool(flags.session_present)
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:
+        """As aiomqtt has it, but a cancellation is never swallowed.
+
+        `asyncio.wait_for` of Python 3.11 forgets one that comes together with the answer: who waited would then go on,
+        and a daemon that is told to stop would wait for it for ever.
+        """
+        seconds = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds):
+                return await fut
+        except TimeoutError:
+            raise MqttError("the broker does not answer in time") from None
 
     def _on_arrival(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         try:

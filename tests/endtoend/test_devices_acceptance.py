@@ -263,7 +263,9 @@ SHAPES: list[tuple[str, Json, str, Json]] = [
 @pytest.mark.parametrize("ids", ["default/sensor", "sensor"])
 def test_mqtt_shapes_through_the_whole_node_with_both_forms_of_id(place: Yard, broker: Mosquitto, ids: str) -> None:
     """Acceptance line 6; the single-level form means a device of the namespace for old apps."""
-    place.kubectl.apply(model("sensor", "mqtt", prop("t")), device("sensor", "sensor", "mqtt", None, told("t")))
+    place.kubectl.apply(
+        model("sensor", "mqtt", prop("t", writable=True)), device("sensor", "sensor", "mqtt", None, told("t"))
+    )
     place.when("sensor", lambda status: status.get("nodeName") == NODE, what="the node has the device")
     with broker.client().subscribe(f"$hw/events/device/{ids}/#", f"$hw/events/node/{NODE}/#") as app:
         for suffix, asked, answer, wanted in SHAPES:

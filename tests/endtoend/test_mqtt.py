@@ -234,3 +234,18 @@ async def test_a_device_on_plain_topics(broker: Mosquitto) -> None:
             with pytest.raises(DeviceSilent, match="offline"):
                 await anext(readings)
         await again.close()
+
+
+async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(broker: Mosquitto) -> None:
+    async with edge(broker) as (bus, _):
+        for _ in range(30):
+            task = asyncio.ensure_future(bus.publish("some/where", b"x"))
+            await asyncio.sleep(0)
+            connection = bus._connection
+            while not task.done() and connection and not connection.wire._pending_publishes:
+                await asyncio.sleep(0)
+            for confirmation in list(connection.wire._pending_publishes.values()) if connection else ():
+                confirmation.set()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
